@@ -16,7 +16,7 @@ from convergan.recipes.augmentation import AugmentationSettings
 RANGES = [(0.0, 1.0), (-1.0, 1.0)]
 VIEWS = ["weak", "labelled", "strong"]
 
-NOTHING = {
+NO_CHANGES = {
     **dict.fromkeys(("shift", "rotation", "scale", "shear"), 0.0),
     **dict.fromkeys(("brightness", "contrast", "saturation", "hue", "grey", "cutout"), 0.0),
 }
@@ -29,7 +29,7 @@ def augmentation(kind: str, *, flip: bool = False, **numbers: float) -> Augmenta
 
 def only(kind: str = "photographs", *, flip: bool = False, **numbers: float) -> Augmentation:
     """Views with these changes alone."""
-    return augmentation(kind, flip=flip, **{**NOTHING, **numbers})
+    return augmentation(kind, flip=flip, **{**NO_CHANGES, **numbers})
 
 
 def some_images(
@@ -59,12 +59,12 @@ def test_views_keep_shape_dtype_layout_and_range(
     images[0], images[1] = low, high
     make = getattr(augmentation(kind, flip=True, rotation=30, contrast=0.9, grey=0.5), view)
     for memory_format in (torch.contiguous_format, torch.channels_last):
-        given = images.contiguous(memory_format=memory_format)
-        seen = make(given, pixel_range)
-        assert seen.shape == images.shape and seen.dtype == images.dtype
-        assert seen.is_contiguous(memory_format=memory_format)
-        assert low <= seen.min() and seen.max() <= high
-        assert not torch.equal(seen, images)
+        batch = images.contiguous(memory_format=memory_format)
+        views = make(batch, pixel_range)
+        assert views.shape == images.shape and views.dtype == images.dtype
+        assert views.is_contiguous(memory_format=memory_format)
+        assert low <= views.min() and views.max() <= high
+        assert not torch.equal(views, images)
     assert make(images.double(), pixel_range).dtype == torch.float64
 
 
@@ -83,8 +83,8 @@ def test_a_weak_view_is_a_shift_and_where_allowed_a_mirror_image(
     size = (28, 42)
     images = some_images((3, *size), count=300)
     views = augmentation(kind, flip=flip).weak(images, (0, 1))
-    down, right = largest
-    padded = F.pad(images, (right, right, down, down), mode=mode)
+    vertical, horizontal = largest
+    padded = F.pad(images, (horizontal, horizontal, vertical, vertical), mode=mode)
     shifts, mirrored = [], 0
     for image, view in zip(padded, views, strict=True):
         # Whole images, pixel for pixel.
@@ -94,12 +94,12 @@ def test_a_weak_view_is_a_shift_and_where_allowed_a_mirror_image(
         shifts.append(tuple(place))
         mirrored += way
     # All shifts come, each as often as any other: of 300 at least half of the share.
-    for axis, most in enumerate(largest):
-        counts = np.bincount([shift[axis] for shift in shifts], minlength=2 * most + 1)
-        assert len(counts) == 2 * most + 1
-        assert counts.min() > 150 / (2 * most + 1)
+    for axis, limit in enumerate(largest):
+        counts = np.bincount([shift[axis] for shift in shifts], minlength=2 * limit + 1)
+        assert len(counts) == 2 * limit + 1
+        assert counts.min() > 150 / (2 * limit + 1)
     # Both axes on their own.
-    assert len(set(shifts)) > 0.6 * (2 * down + 1) * (2 * right + 1)
+    assert len(set(shifts)) > 0.6 * (2 * vertical + 1) * (2 * horizontal + 1)
     # Only photographs may be mirrored; half of them, to within four standard deviations.
     assert 115 < mirrored < 185 if flip and kind == "photographs" else mirrored == 0
 
@@ -107,13 +107,13 @@ def test_a_weak_view_is_a_shift_and_where_allowed_a_mirror_image(
 @pytest.mark.parametrize("size", [(32, 32), (20, 48)])
 def test_digits_are_turned_scaled_and_slanted_about_their_centre(size: tuple[int, int]) -> None:
     height, width = size
-    down, right = torch.meshgrid(
+    y, x = torch.meshgrid(
         torch.arange(height) - (height - 1) / 2,
         torch.arange(width) - (width - 1) / 2,
         indexing="ij",
     )
     # A pixel of such an image tells its place.
-    places = torch.stack([right, down]).double()
+    places = torch.stack([x, y]).double()
     images = places.expand(200, -1, -1, -1)
     views = only("digits", rotation=15.0, scale=0.1, shear=0.1).labelled(images, (-99.0, 99.0))
     inner = (slice(height // 3, -(height // 3)), slice(width // 3, -(width // 3)))
@@ -166,11 +166,13 @@ def test_photographs_have_another_brightness_contrast_saturation_and_hue() -> No
         torch.testing.assert_close(turn @ turn.T, saturation**2 * torch.eye(2, dtype=torch.float64))
         hue = torch.atan2(turn[1, 0], turn[0, 0]) / (2 * math.pi)
         brightness = offset[0] - image.mean()
-        measured.append([float(each) for each in (brightness, contrast - 1, saturation - 1, hue)])
-    most = np.array(list(settings.values()))
+        measured.append(
+            [float(change) for change in (brightness, contrast - 1, saturation - 1, hue)]
+        )
+    limits = np.array(list(settings.values()))
     for extreme in (np.min(measured, axis=0), np.max(measured, axis=0)):
-        assert (abs(extreme) <= most + 1e-6).all()
-        assert (abs(extreme) > 0.9 * most).all()
+        assert (abs(extreme) <= limits + 1e-6).all()
+        assert (abs(extreme) > 0.9 * limits).all()
     assert abs(np.corrcoef(np.transpose(measured)) - np.eye(4)).max() < 0.25
 
 
@@ -235,9 +237,9 @@ def test_each_image_of_a_batch_has_draws_of_its_own_from_torchs_generator(
     make = getattr(augmentation(kind, flip=True), view)
     torch.manual_seed(1)
     first, second = (make(image.expand(8, -1, -1, -1), (0.0, 1.0)) for _ in range(2))
-    together = torch.cat([first, second]).flatten(1)
-    distinct = len(torch.unique(together, dim=0))
-    # Of a weak view of 16 px there are 9 or 50.
+    views = torch.cat([first, second]).flatten(1)
+    distinct = len(torch.unique(views, dim=0))
+    # A weak view of 16 px has 9 or 50 variants.
     assert distinct > 5 if view == "weak" else distinct == 16
     torch.manual_seed(1)
     assert torch.equal(make(image.expand(8, -1, -1, -1), (0.0, 1.0)), first)
@@ -255,7 +257,7 @@ def test_without_augmentation_images_are_themselves_and_nothing_is_drawn(view: s
 @pytest.mark.parametrize("kind", ["digits", "photographs"])
 def test_views_are_differentiable(view: str, kind: str) -> None:
     images = some_images((3, 8, 9), count=2, low=0.4, high=0.6, dtype=torch.float64)
-    # Nothing is clamped, which has no slope at its ends.
+    # No value is clamped: a clamp has no slope beyond its ends.
     make = getattr(augmentation(kind, flip=True, brightness=0.1, rotation=20.0, shift=0.2), view)
 
     def drawn_alike(images: Tensor) -> Tensor:
@@ -272,7 +274,7 @@ def test_examples_are_what_training_sees_in_levels() -> None:
     levels = np.random.default_rng(0).integers(0, 256, (5, 16, 20, 3), dtype=np.uint8)
     settings = AugmentationSettings(kind="photographs")
     state = torch.get_rng_state()
-    examples, again, others = (
+    examples, repeated, different = (
         view_examples(levels, settings, flip=True, seed=seed) for seed in (7, 7, 8)
     )
     assert torch.equal(torch.get_rng_state(), state)
@@ -280,8 +282,8 @@ def test_examples_are_what_training_sees_in_levels() -> None:
     assert examples["images"] is levels
     for name in VIEWS:
         assert examples[name].shape == levels.shape and examples[name].dtype == np.uint8
-        assert np.array_equal(examples[name], again[name])
-        assert not np.array_equal(examples[name], others[name])
+        assert np.array_equal(examples[name], repeated[name])
+        assert not np.array_equal(examples[name], different[name])
     # A shift makes no levels that were not there.
     for image, view in zip(levels, examples["weak"], strict=True):
         assert {tuple(pixel) for pixel in view.reshape(-1, 3)} <= {

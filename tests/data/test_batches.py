@@ -49,29 +49,29 @@ def test_images_in_memory_are_not_copied():
 
 @pytest.mark.parametrize("count", [1, 2, 7, 35, 100])
 def test_every_image_comes_equally_often(count):
-    drawn = np.stack(list(order(range(count))))
-    assert drawn.shape == (7, 5) and drawn.dtype == np.int64
-    times = np.bincount(drawn.ravel(), minlength=count)
+    batches = np.stack(list(order(range(count))))
+    assert batches.shape == (7, 5) and batches.dtype == np.int64
+    times = np.bincount(batches.ravel(), minlength=count)
     assert times.max() - times.min() <= 1
 
 
 @pytest.mark.parametrize("count", [63, 64, 65, 5000])
 def test_each_pass_is_a_permutation_and_no_two_are_alike(count):
     passes = list(order(range(10, 10 + count), steps=4, batch_size=count))
-    assert all((np.sort(each) == np.arange(10, 10 + count)).all() for each in passes)
-    assert len({tuple(each) for each in passes}) == 4
+    assert all((np.sort(indices) == np.arange(10, 10 + count)).all() for indices in passes)
+    assert len({tuple(indices) for indices in passes}) == 4
 
 
 def test_all_orders_come_equally_often():
-    orders = Counter(tuple(each) for each in order(range(4), steps=12_000, batch_size=4))
+    orders = Counter(tuple(indices) for indices in order(range(4), steps=12_000, batch_size=4))
     assert len(orders) == 24
     chi_squared = sum((times - 500) ** 2 / 500 for times in orders.values())
     assert chi_squared < 50  # 99.9 % of fair shuffles of 24 orders
 
 
 def test_neighbours_are_parted():
-    (drawn,) = order(range(5000), steps=1, batch_size=5000)
-    places = np.argsort(drawn)
+    (permutation,) = order(range(5000), steps=1, batch_size=5000)
+    places = np.argsort(permutation)
     for distance in (1, 2, 100):
         assert abs(np.corrcoef(places[:-distance], places[distance:])[0, 1]) < 0.05
     assert abs(np.corrcoef(places, np.arange(5000))[0, 1]) < 0.05
@@ -100,23 +100,23 @@ def test_memory_holds_the_pass_under_way_alone():
     indices = np.arange(200_000)
     tracemalloc.start()
     try:
-        drawn = epoch_order(
+        batches = epoch_order(
             indices, steps=1000, batch_size=999, seed=1, epoch=2, stream="unlabelled"
         )
         for step in range(1000):
-            drawn[step]
-        held, peak = tracemalloc.get_traced_memory()
+            batches[step]
+        current, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 1.1 * indices.nbytes and peak < 2.2 * indices.nbytes
+    assert current < 1.1 * indices.nbytes and peak < 2.2 * indices.nbytes
 
 
 def test_ranks_share_each_batch():
-    whole = order(batch_size=6)
-    parts = [whole[:, first : first + 2] for first in (0, 2, 4)]
-    for step, batch in enumerate(whole):
+    batches = order(batch_size=6)
+    parts = [batches[:, first : first + 2] for first in (0, 2, 4)]
+    for step, batch in enumerate(batches):
         assert np.array_equal(np.concatenate([part[step] for part in parts]), batch)
-    for wrong in (lambda: whole[1:3, :2], lambda: parts[0][:, :1]):
+    for wrong in (lambda: batches[1:3, :2], lambda: parts[0][:, :1]):
         with pytest.raises(IndexError, match=r"expected \[:, first:last\] of all batches"):
             wrong()
 
@@ -126,14 +126,14 @@ def test_the_order_depends_on_its_arguments_alone():
     first = np.stack(list(order()))
     np.random.random(5)
     assert np.array_equal(first, np.stack(list(order())))
-    for other in ({"seed": 2}, {"epoch": 3}, {"stream": "unlabelled"}):
-        assert not np.array_equal(first, np.stack(list(order(**other))))
+    for change in ({"seed": 2}, {"epoch": 3}, {"stream": "unlabelled"}):
+        assert not np.array_equal(first, np.stack(list(order(**change))))
 
 
 def test_the_order_is_written_down():
     # A change of it, here or in NumPy, changes results, and earlier runs do not resume.
-    drawn = order(range(5), steps=2, batch_size=5)
-    assert [batch.tolist() for batch in drawn] == [[0, 4, 2, 3, 1], [0, 2, 3, 1, 4]]
+    batches = order(range(5), steps=2, batch_size=5)
+    assert [batch.tolist() for batch in batches] == [[0, 4, 2, 3, 1], [0, 2, 3, 1, 4]]
 
 
 def test_nothing_to_draw_from_is_an_error():

@@ -50,7 +50,7 @@ def hub(tmp_path, monkeypatch):
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        # How the library knows that a refusal is of a data set.
+        # The library recognizes by this pattern that a refusal is of a data set.
         missing = huggingface_hub.utils._http.REPO_API_REGEX
         pattern = missing.pattern.replace("^https:", "^https?:")
         monkeypatch.setattr(
@@ -174,8 +174,8 @@ def test_variables_of_the_hubs_library_count(small, tmp_path):
     )
     variables = {"HF_ENDPOINT": small.address, "HF_HOME": str(tmp_path / "home")}
 
-    def run(**more):
-        environment = {**os.environ, **variables, **more}
+    def run(**overrides):
+        environment = {**os.environ, **variables, **overrides}
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr
@@ -193,8 +193,8 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(small, monkeypatch):
     name = "data/test-00000-of-00001.parquet"
     small.cut.add(name)
     assert opened().test.labels.tolist() == [1, 0]
-    come = len(small.branches["some/one", "main"][name]) // 2 // 100 * 100
-    assert any(each.endswith(f"{name} bytes={come}-") for each in small.asked)
+    received = len(small.branches["some/one", "main"][name]) // 2 // 100 * 100
+    assert any(request.endswith(f"{name} bytes={received}-") for request in small.asked)
 
 
 def test_files_that_have_come_are_kept_when_others_fail(small):
@@ -291,14 +291,14 @@ def test_of_several_configurations_one_is_downloaded(hub, declared, source, conf
     assert len(data.train) == len(data.test) == 2
 
 
-@pytest.mark.parametrize(("asked", "got"), [("", "none"), ("/cropped", "'cropped'")])
-def test_which_of_several_configurations_is_asked(hub, asked, got):
+@pytest.mark.parametrize(("configuration", "quoted"), [("", "none"), ("/cropped", "'cropped'")])
+def test_which_of_several_configurations_is_asked(hub, configuration, quoted):
     publish(hub, {**SVHN, "README.md": SVHN_CARD}, "ufldl-stanford/svhn")
     with pytest.raises(
         UserError,
-        match=rf"\(cropped_digits, full_numbers\), as in ufldl-stanford/svhn/cropped_digits, got {got}",
+        match=rf"\(cropped_digits, full_numbers\), as in ufldl-stanford/svhn/cropped_digits, got {quoted}",
     ):
-        opened(f"ufldl-stanford/svhn{asked}")
+        opened(f"ufldl-stanford/svhn{configuration}")
     assert not any(path.endswith(".parquet") for path in hub.downloaded())
 
 

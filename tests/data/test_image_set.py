@@ -46,8 +46,8 @@ def test_the_fingerprint_tells_pixels_labels_and_classes_apart_and_nothing_else(
         data_set_from_arrays(IMAGES.reshape(6, 5, 4), LABELS),
     ]
     assert len({data.fingerprint for data in kinds}) == len(kinds)
-    again = data_set_from_arrays(np.asfortranarray(IMAGES), LABELS.astype(np.int8))
-    assert again.fingerprint == kinds[0].fingerprint
+    rearranged = data_set_from_arrays(np.asfortranarray(IMAGES), LABELS.astype(np.int8))
+    assert rearranged.fingerprint == kinds[0].fingerprint
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from drawn_images import png_bytes
 
-EVERYTHING = slice(None)
+ALL_ROWS = slice(None)
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def pixels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, size=(7, 6, 5, 3), dtype=np.uint8)
 
 
-def read(stream: ImageStream, channels: int | None = 3, some: slice = EVERYTHING) -> np.ndarray:
-    return np.stack([image for image in stream.decoded(channels, None, some)])  # type: ignore[arg-type,misc]
+def read(stream: ImageStream, channels: int | None = 3, rows: slice = ALL_ROWS) -> np.ndarray:
+    return np.stack([image for image in stream.decoded(channels, None, rows)])  # type: ignore[arg-type,misc]
 
 
 def write_parquet(path: Path, pixels: np.ndarray) -> None:
@@ -53,8 +53,8 @@ def test_all_kinds_give_the_same_images(pixels: np.ndarray, tmp_path: Path) -> N
         stream = open_image_stream(path, **options)  # type: ignore[arg-type]
         assert len(stream) == len(stream.names) == len(pixels)
         np.testing.assert_array_equal(read(stream), pixels, err_msg=str(path))
-        np.testing.assert_array_equal(read(stream, some=slice(1, None, 3)), pixels[1::3])
-        np.testing.assert_array_equal(read(stream, some=slice(2, 4)), pixels[2:4])
+        np.testing.assert_array_equal(read(stream, rows=slice(1, None, 3)), pixels[1::3])
+        np.testing.assert_array_equal(read(stream, rows=slice(2, 4)), pixels[2:4])
 
 
 def test_channels_and_size_are_as_asked_for(pixels: np.ndarray) -> None:
@@ -69,8 +69,8 @@ def test_channels_and_size_are_as_asked_for(pixels: np.ndarray) -> None:
 def test_an_unreadable_image_keeps_its_place(pixels: np.ndarray, tmp_path: Path) -> None:
     for number, image in enumerate(pixels):
         (tmp_path / f"{number}.png").write_bytes(png_bytes(image)[: 20 if number == 2 else None])
-    decoded = list(open_image_stream(tmp_path).decoded(3, None, EVERYTHING))
-    assert [number for number, one in enumerate(decoded) if isinstance(one, Unreadable)] == [2]
+    decoded = list(open_image_stream(tmp_path).decoded(3, None, ALL_ROWS))
+    assert [number for number, entry in enumerate(decoded) if isinstance(entry, Unreadable)] == [2]
 
 
 def test_splits_are_asked_for_where_there_are_several(pixels: np.ndarray, tmp_path: Path) -> None:

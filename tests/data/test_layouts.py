@@ -15,9 +15,9 @@ def understood(data) -> str:
     """Classes and counts in a line: `cats 1, dogs 2; 1 unlabelled; test cats 1`."""
 
     def counts(part) -> str:
-        found = Counter(part.labels.tolist())
+        totals = Counter(part.labels.tolist())
         return ", ".join(
-            f"{name} {found[row]}" for row, name in enumerate(data.classes) if found[row]
+            f"{name} {totals[row]}" for row, name in enumerate(data.classes) if totals[row]
         )
 
     unlabelled = int((data.train.labels == UNLABELLED).sum())
@@ -41,15 +41,15 @@ def lay_out(folder, write_image, files):
 
 CLASSES = "cats/1.png dogs/1.png dogs/2.png "
 TRAIN = "train/cats/1.png train/dogs/1.png train/dogs/2.png "
-READ = "cats 1, dogs 2; 0 unlabelled"
-TESTED = f"{READ}; test cats 1, dogs 1"
+SUMMARY = "cats 1, dogs 2; 0 unlabelled"
+TESTED = f"{SUMMARY}; test cats 1, dogs 1"
 
 
 @pytest.mark.parametrize(
     ("files", "expected", "notes"),
     [
-        (CLASSES, READ, []),
-        (TRAIN, READ, []),
+        (CLASSES, SUMMARY, []),
+        (TRAIN, SUMMARY, []),
         *(
             (layout + f"{name}/cats/8.png {name}/dogs/9.png", TESTED, [])
             for layout in (CLASSES, TRAIN)
@@ -57,12 +57,12 @@ TESTED = f"{READ}; test cats 1, dogs 1"
         ),
         (TRAIN.replace("train", "Train") + "Valid/cats/8.png Valid/dogs/9.png", TESTED, []),
         *(
-            (layout + f"{name}/8.png {name}/more/9.png", READ.replace("0", "2"), [])
+            (layout + f"{name}/8.png {name}/more/9.png", SUMMARY.replace("0", "2"), [])
             for layout in (CLASSES, TRAIN)
             for name in ("unlabelled", "unlabeled", "Unlabeled", "UNLABELLED")
         ),
-        (CLASSES + "unlabelled/8.png Unlabeled/9.png", READ.replace("0", "2"), []),
-        (TRAIN + "train/Unlabelled/8.png 9.png", READ.replace("0", "2"), []),
+        (CLASSES + "unlabelled/8.png Unlabeled/9.png", SUMMARY.replace("0", "2"), []),
+        (TRAIN + "train/Unlabelled/8.png 9.png", SUMMARY.replace("0", "2"), []),
         *(
             (
                 layout + "valid/cats/7.png Test/cats/8.png Test/dogs/9.png",
@@ -108,15 +108,15 @@ TESTED = f"{READ}; test cats 1, dogs 1"
                 " classes"
             ],
         ),
-        # What is passed over.
+        # Files that are passed over.
         (
             CLASSES + "cats/a.HEIC cats/b.heic dogs/c.avif d.tga notes.txt LICENSE",
-            READ,
+            SUMMARY,
             ["6 files skipped: .heic 2, .avif 1, .tga 1, .txt 1, without suffix 1"],
         ),
-        (CLASSES + "cats/a.svg", READ, ["1 file skipped: .svg 1"]),
-        (CLASSES + "cats/Thumbs.db dogs/.DS_Store .x/1.png desktop.ini", READ, []),
-        (CLASSES + "__MACOSX/cats/1.png @eaDir/1.png/thumb.png", READ, []),
+        (CLASSES + "cats/a.svg", SUMMARY, ["1 file skipped: .svg 1"]),
+        (CLASSES + "cats/Thumbs.db dogs/.DS_Store .x/1.png desktop.ini", SUMMARY, []),
+        (CLASSES + "__MACOSX/cats/1.png @eaDir/1.png/thumb.png", SUMMARY, []),
         (CLASSES + "cats/a.jfif cats/b.JFIF dogs/c.pbm", "cats 3, dogs 3; 0 unlabelled", []),
         (
             "1.png 2.png attributes.csv",
@@ -128,7 +128,7 @@ TESTED = f"{READ}; test cats 1, dogs 1"
         ),
         (
             CLASSES + "labels.csv",
-            READ,
+            SUMMARY,
             [
                 "labels.csv looks like a table of labels and is not read: labels come from the names of"
                 " folders and from metadata.csv",
@@ -155,9 +155,9 @@ def slip(folder: str, looks_like: str) -> str:
     ("files", "message"),
     [
         *(
-            (layout + f"{name}/8.png", slip(name.replace("~", " "), like))
+            (layout + f"{name}/8.png", slip(name.replace("~", " "), meant_name))
             for layout in (CLASSES, TRAIN)
-            for name, like in (
+            for name, meant_name in (
                 ("unlabled", "unlabeled"),
                 ("Unlabeld", "unlabeled"),
                 ("unlabel", "unlabeled"),
@@ -167,9 +167,12 @@ def slip(folder: str, looks_like: str) -> str:
         ),
         (TRAIN + "train/unlabled/9.png", slip("train/unlabled", "unlabeled")),
         *(
-            (layout + f"{name}/cats/8.png {name}/dogs/9.png", slip(name.replace("~", " "), like))
+            (
+                layout + f"{name}/cats/8.png {name}/dogs/9.png",
+                slip(name.replace("~", " "), meant_name),
+            )
             for layout in (CLASSES, TRAIN)
-            for name, like in (
+            for name, meant_name in (
                 ("tests", "test"),
                 ("testing", "test"),
                 ("test2", "test"),
@@ -242,10 +245,10 @@ def slip(folder: str, looks_like: str) -> str:
         *(
             (
                 " ".join(f"data/{name}" for name in inner.split()),
-                rf"images: expected folders of two classes or more, got 'data' alone, which holds {held};"
+                rf"images: expected folders of two classes or more, got 'data' alone, which holds {content};"
                 r" use .*images/data$",
             )
-            for inner, held in (
+            for inner, content in (
                 (TRAIN, "train"),
                 (TRAIN + "test/cats/8.png test/dogs/9.png", "test, train"),
                 (TRAIN + "unlabelled/9.png", "train, unlabelled"),

@@ -60,14 +60,14 @@ def test_labels_come_from_the_table(images):
             ]
         ),
         "file_name,label,split\r0.png,Grün,\rsub/5.png,Grün,test\r",
-        # What spreadsheets leave at the end.
+        # Empty rows, as spreadsheets leave them at the end.
         "file_name;label;split\n0.png;Grün;\n\nsub/5.png;Grün;test\n;;\n;;\n",
     ],
 )
 def test_a_table_is_read_as_spreadsheets_and_people_write_it(images, text, encoding):
     data = opened(images, text, encoding)
     assert data.classes == ("Grün",)
-    assert labels_of(data.train) == {"0.png": 0, **{f"{each}.png": -1 for each in range(1, 5)}}
+    assert labels_of(data.train) == {"0.png": 0, **{f"{number}.png": -1 for number in range(1, 5)}}
     assert labels_of(data.test) == {"sub/5.png": 0}
     assert data.notes == ("4 images that metadata.csv does not name are unlabelled",)
 
@@ -192,7 +192,7 @@ def test_without_a_split_the_folder_of_test_images_is_one(folder, write_image):
     assert labels_of(data.train) == {"train/0.png": 0, "train/1.png": 1}
     assert labels_of(data.test) == {"Test/2.png": 0}
     assert data.notes == ("the split val (1 image) is not used: there is a split test",)
-    # What the table says counts.
+    # The table takes precedence over the folder.
     data = opened(
         folder,
         "file_name,label,split\ntrain/0.png,a,\ntrain/1.png,b,\nTest/2.png,a,train\nval/3.png,b,\n",
@@ -227,7 +227,7 @@ def test_a_table_beside_folders_of_classes_unlabels_nothing(classes, rows, expec
     assert labels_of(data.test) == {"test/cats/6.png": 0}
     labels = {
         **dict.fromkeys(["5.png", "unlabelled/4.png"], "-1"),
-        **dict(each.split() for each in expected.split(", ")),
+        **dict(entry.split() for entry in expected.split(", ")),
     }
     assert {name: str(label) for name, label in labels_of(data.train).items()} == labels
     assert data.notes[0].startswith(

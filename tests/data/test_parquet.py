@@ -115,30 +115,32 @@ def test_training_files_may_name_some_of_the_classes_each(folder, write_named):
     assert data.train.labels.tolist() == [0, 1, 1, 2] and data.test.labels.tolist() == [2]
 
 
-@pytest.mark.parametrize("named", ["train", "test"])
-def test_text_beside_class_names_counts_by_name(folder, write, write_named, named):
-    text = {"train": "test", "test": "train"}[named]
-    write_named(folder / f"{named}.parquet", ["dog", "cat"], [1, 0])
+@pytest.mark.parametrize("named_split", ["train", "test"])
+def test_text_beside_class_names_counts_by_name(folder, write, write_named, named_split):
+    text = {"train": "test", "test": "train"}[named_split]
+    write_named(folder / f"{named_split}.parquet", ["dog", "cat"], [1, 0])
     write(folder / f"{text}.parquet", 3, label=["cat", "cat", "dog"])
     data = opened(folder)
-    assert data.classes == (("dog", "cat") if named == "train" else ("cat", "dog"))
+    assert data.classes == (("dog", "cat") if named_split == "train" else ("cat", "dog"))
     names = {
         split: [data.classes[number] for number in part.labels]
         for split, part in (("train", data.train), ("test", data.test))
     }
-    assert names == {named: ["cat", "dog"], text: ["cat", "cat", "dog"]}
+    assert names == {named_split: ["cat", "dog"], text: ["cat", "cat", "dog"]}
 
 
-@pytest.mark.parametrize("named", ["train", "test"])
-def test_bare_numbers_beside_names_that_are_numbers_are_these(folder, write, write_named, named):
-    numbers = {"train": "test", "test": "train"}[named]
-    write_named(folder / f"{named}.parquet", ["10", "2"], [0, 1])
+@pytest.mark.parametrize("named_split", ["train", "test"])
+def test_bare_numbers_beside_names_that_are_numbers_are_these(
+    folder, write, write_named, named_split
+):
+    numbers = {"train": "test", "test": "train"}[named_split]
+    write_named(folder / f"{named_split}.parquet", ["10", "2"], [0, 1])
     write(folder / f"{numbers}.parquet", 3, label=[2, 10, 10])
     data = opened(folder)
     # As the names are listed, or, of bare numbers, in their order.
-    assert data.classes == (("10", "2") if named == "train" else ("2", "10"))
+    assert data.classes == (("10", "2") if named_split == "train" else ("2", "10"))
     parts = {"train": data.train, "test": data.test}
-    assert [data.classes[number] for number in parts[named].labels] == ["10", "2"]
+    assert [data.classes[number] for number in parts[named_split].labels] == ["10", "2"]
     assert [data.classes[number] for number in parts[numbers].labels] == ["2", "10", "10"]
 
 
@@ -213,12 +215,12 @@ def test_a_number_without_a_name_is_named(folder, write_named, write, png):
         opened(folder)
 
 
-def with_metadata(file: Path, written: bytes) -> None:
-    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": written}), file)
+def with_metadata(file: Path, metadata: bytes) -> None:
+    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": metadata}), file)
 
 
 @pytest.mark.parametrize(
-    ("written", "message"),
+    ("metadata", "message"),
     [
         (b"{", r"expected JSON in the metadata of Hugging Face's library, got "),
         (b"\xff", r"expected JSON in the metadata of Hugging Face's library, got "),
@@ -234,20 +236,20 @@ def with_metadata(file: Path, written: bytes) -> None:
         ({"names": ["a", "b", "a"]}, r"expected distinct names of classes .*, got 'a' 2 times"),
     ],
 )
-def test_damaged_metadata_is_one_line(folder, write, written, message):
+def test_damaged_metadata_is_one_line(folder, write, metadata, message):
     write(folder / "train.parquet", 2, label=[0, 1])
-    if isinstance(written, dict):
-        written = json.dumps({"info": {"features": {"label": written}}}).encode()
-    with_metadata(folder / "train.parquet", written)
+    if isinstance(metadata, dict):
+        metadata = json.dumps({"info": {"features": {"label": metadata}}}).encode()
+    with_metadata(folder / "train.parquet", metadata)
     with pytest.raises(UserError, match=r"train\.parquet: " + message) as caught:
         opened(folder)
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("written", [b"{}", b'{"info": null}', b'{"info": {"features": null}}'])
-def test_metadata_without_features_says_nothing(folder, write, written):
+@pytest.mark.parametrize("metadata", [b"{}", b'{"info": null}', b'{"info": {"features": null}}'])
+def test_metadata_without_features_says_nothing(folder, write, metadata):
     write(folder / "train.parquet", 2, label=[0, 1])
-    with_metadata(folder / "train.parquet", written)
+    with_metadata(folder / "train.parquet", metadata)
     assert opened(folder).classes == ("0", "1")
 
 
@@ -278,9 +280,9 @@ def test_checksums_of_pages_are_checked(folder, write):
     pq.write_table(table, folder / "train.parquet", **options)
     content = (folder / "train.parquet").read_bytes()
     # A label among those of the page, before the statistics that repeat the least and the largest.
-    whole, changed = ((number).to_bytes(8, "little") for number in (2000, 2001))
-    assert content.count(whole) == 1
-    (folder / "train.parquet").write_bytes(content.replace(whole, changed))
+    original, changed = ((number).to_bytes(8, "little") for number in (2000, 2001))
+    assert content.count(original) == 1
+    (folder / "train.parquet").write_bytes(content.replace(original, changed))
     with pytest.raises(UserError, match=r"train\.parquet: expected a parquet file, got .*checksum"):
         opened(folder)
 
@@ -354,12 +356,12 @@ def test_folders_above_the_given_one_tell_nothing(folder, write):
     assert len(opened(folder / "test").train) == 2
 
 
-@pytest.mark.parametrize("other", ["0001", "latest/0000", "train-test/0000"])
-def test_a_file_of_an_unknown_split_beside_a_known_one_is_named(folder, write, other):
+@pytest.mark.parametrize("name", ["0001", "latest/0000", "train-test/0000"])
+def test_a_file_of_an_unknown_split_beside_a_known_one_is_named(folder, write, name):
     write(folder / "test" / "0000.parquet", 2, label=[0, 1])
-    write(folder / f"{other}.parquet", 2, label=[0, 1])
+    write(folder / f"{name}.parquet", 2, label=[0, 1])
     expected = (
-        rf"images/{other}\.parquet: expected train, test or val in the name of the file or its"
+        rf"images/{name}\.parquet: expected train, test or val in the name of the file or its"
         r" folder, as in test/0000\.parquet, got none"
     )
     with pytest.raises(UserError, match=expected):
@@ -385,10 +387,10 @@ def test_plain_bytes_are_images_too(folder, png):
 
 
 def test_paths_are_of_files_beside_the_parquet_file(folder, write_image):
-    inside = [write_image(folder / "data" / "images" / f"{seed}.png", seed=seed) for seed in (0, 1)]
+    images = [write_image(folder / "data" / "images" / f"{seed}.png", seed=seed) for seed in (0, 1)]
     paths = ["images/0.png", str(folder / "data" / "images" / "1.png")]
     write_paths(folder / "data" / "train.parquet", paths)
-    assert np.array_equal(opened(folder).train.images, inside)
+    assert np.array_equal(opened(folder).train.images, images)
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "images/../../secret.png", "absolute"])

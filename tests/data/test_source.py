@@ -46,8 +46,8 @@ def test_images_beside_parquet_files_are_not_passed_over_in_silence(images):
 
 def test_the_fingerprint_is_that_of_the_pixels_wherever_they_come_from(images):
     data = open_data_set(DataSettings(path=images))
-    same = data_set_from_arrays(data.train.images, data.train.labels, classes=data.classes)
-    assert same.fingerprint == data.fingerprint
+    rebuilt = data_set_from_arrays(data.train.images, data.train.labels, classes=data.classes)
+    assert rebuilt.fingerprint == data.fingerprint
 
 
 def test_images_on_the_disk_are_those_in_memory(images, write_image):
@@ -85,9 +85,9 @@ def test_another_size_is_an_error_unless_all_are_resized(images, write_image):
 def test_unreadable_images_are_errors_or_skipped(images, write_image):
     write_image(images / "test" / "b" / "0.png")
     for name in ("a/0.png", "b/3.png", "test/a/1.png"):
-        whole = images / "b" / "5.png"
+        intact = images / "b" / "5.png"
         (images / name).parent.mkdir(exist_ok=True)
-        (images / name).write_bytes(whole.read_bytes()[:70])
+        (images / name).write_bytes(intact.read_bytes()[:70])
     with pytest.raises(
         UserError, match=r"a/0\.png: expected a readable image, got .+; --data\.skip-un"
     ):
@@ -133,14 +133,14 @@ def test_nothing_readable_is_an_error(folder):
 
 
 def test_progress_ends_with_all_images(images):
-    told = []
+    reports = []
     open_data_set(
-        DataSettings(path=images), progress=lambda done, total: told.append((done, total))
+        DataSettings(path=images), progress=lambda done, total: reports.append((done, total))
     )
-    assert told[-1] == (6, 6)
-    assert told == sorted(told)
-    told.clear()
+    assert reports[-1] == (6, 6)
+    assert reports == sorted(reports)
+    reports.clear()
     open_data_set(
-        DataSettings(path=images), progress=lambda done, total: told.append((done, total))
+        DataSettings(path=images), progress=lambda done, total: reports.append((done, total))
     )
-    assert told == []
+    assert reports == []

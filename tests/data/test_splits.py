@@ -43,10 +43,10 @@ def test_labels_are_balanced_and_all_images_are_unlabelled_images(labelled):
 
 def test_a_remainder_goes_to_classes_drawn_with_the_seed(labelled):
     data = data_of(labelled, with_test=True)
-    seen = {
+    class_counts = {
         tuple(counts(draw_split(data, labels=13, seed=seed).training.labels)) for seed in range(20)
     }
-    assert seen == {(5, 4, 4), (4, 5, 4), (4, 4, 5)}
+    assert class_counts == {(5, 4, 4), (4, 5, 4), (4, 4, 5)}
 
 
 def test_without_a_number_all_labels_are_used(labelled):
@@ -58,9 +58,9 @@ def test_members_of_an_ensemble_share_their_labels_and_other_seeds_do_not(labell
     data = data_of(labelled)
     draws = [draw_split(data, labels=30, seed=seed, validation_share=0.2) for seed in (4, 4, 5)]
     for name in ("labelled", "validation", "unlabelled"):
-        first, second, other = (getattr(draw.training, name) for draw in draws)
+        first, second, third = (getattr(draw.training, name) for draw in draws)
         assert np.array_equal(first, second)
-        assert not np.array_equal(first, other)
+        assert not np.array_equal(first, third)
 
 
 def test_no_image_has_two_uses(labelled):
@@ -134,8 +134,8 @@ def test_folds_validate_on_labels_of_their_own(labelled):
     for split in draw_folds(data_of(labelled), labels=60, seed=0, folds=3, validation_share=0.2):
         training = split.training
         assert counts(training.validation_labels) == [3, 3, 3]
-        used = np.concatenate([training.labelled, training.validation, split.held_out])
-        assert len(np.unique(used)) == 60
+        indices = np.concatenate([training.labelled, training.validation, split.held_out])
+        assert len(np.unique(indices)) == 60
         assert not np.isin(training.validation, training.unlabelled).any()
 
 
@@ -155,8 +155,8 @@ def test_labels_are_held_out_of_each_class_to_choose_by(labelled, with_test):
     assert counts(split.training.labels) == [8, 8, 8]
     assert not np.intersect1d(split.held_out, split.training.unlabelled).size
     every = draw_split(data, labels=30, seed=4, test_share=None).training.labelled
-    kept = np.union1d(split.held_out, split.training.labelled)
-    assert np.array_equal(kept, every)
+    union = np.union1d(split.held_out, split.training.labelled)
+    assert np.array_equal(union, every)
 
 
 def test_a_single_label_of_a_class_is_not_held_out():
@@ -219,8 +219,8 @@ def test_a_class_of_test_images_that_nothing_teaches_is_named(labels, message):
 
 def test_a_class_without_any_image_is_let_be():
     data = data_of([0, 0, 1, *[-1] * 6], with_test=True)
-    kept = data.test.labels != 2
-    test = replace(data.test, images=data.test.images[kept], labels=data.test.labels[kept])
+    mask = data.test.labels != 2
+    test = replace(data.test, images=data.test.images[mask], labels=data.test.labels[mask])
     split = draw_split(replace(data, test=test), labels=None, seed=0)
     assert counts(split.training.labels) == [2, 1, 0]
 
@@ -252,7 +252,7 @@ def test_whoever_has_enough_labels_has_enough_for_the_folds_that_nobody_asked_fo
         try:
             draw_folds(data, labels=None, seed=0, folds=folds)
         except UserError as problem:
-            # Told of what can be done, not of a setting.
+            # The message says what can be done, and names no setting.
             assert "data.folds" not in str(problem) and "label another one, or" in str(problem)
             assert min(labels.count(label) for label in labels) < 2 or labels.count(2) == 0
 

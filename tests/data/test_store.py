@@ -56,7 +56,7 @@ def test_images_are_decoded_once(images, decoded):
 @pytest.mark.parametrize(
     "changed",
     [{"size_px": 8}, {"channels": 1}, {"skip_unreadable": True}],
-    ids=lambda each: next(iter(each)),
+    ids=lambda change: next(iter(change)),
 )
 def test_settings_of_decoding_have_stores_of_their_own(images, decoded, changed):
     open_data_set(DataSettings(path=images))
@@ -65,16 +65,18 @@ def test_settings_of_decoding_have_stores_of_their_own(images, decoded, changed)
 
 
 def test_a_changed_added_or_removed_file_is_noticed(images, decoded, write_image):
-    before = open_data_set(DataSettings(path=images))
+    original = open_data_set(DataSettings(path=images))
     size, stamp = (images / "2.png").stat().st_size, (images / "2.png").stat().st_mtime_ns
     write_image(images / "2.png", seed=99)
     assert (
         images / "2.png"
     ).stat().st_size == size  # noise does not compress: the size tells nothing
     os.utime(images / "2.png", ns=(stamp, stamp + 1))
-    after = open_data_set(DataSettings(path=images))
+    edited = open_data_set(DataSettings(path=images))
     assert len(decoded) == 2
-    changed = [(a != b).any() for a, b in zip(before.train.images, after.train.images, strict=True)]
+    changed = [
+        (a != b).any() for a, b in zip(original.train.images, edited.train.images, strict=True)
+    ]
     assert changed == [False, False, True, False, False]
     write_image(images / "new.png")
     assert len(open_data_set(DataSettings(path=images)).train) == 6
@@ -109,7 +111,7 @@ def _edit(**changes):
 
 
 def _forge(**changes):
-    """As `_edit`, by someone who knows the checksum."""
+    """Edit the index as `_edit` does, and give it the checksum that fits."""
 
     def damage(folder):
         _edit(**changes)(folder)
@@ -148,49 +150,49 @@ _DAMAGE = {
 @pytest.mark.parametrize("damage", _DAMAGE)
 def test_a_damaged_store_is_made_again_and_said_to_be(images, cache, decoded, damage, resident_mb):
     settings = DataSettings(path=images, resident_mb=resident_mb)
-    whole = open_data_set(settings)
-    pixels = np.array(whole.train.images)
-    assert whole.notes == ()
+    intact = open_data_set(settings)
+    pixels = np.array(intact.train.images)
+    assert intact.notes == ()
     (folder,) = stores(cache)
     _DAMAGE[damage](folder)
-    again = open_data_set(settings)
+    rebuilt = open_data_set(settings)
     assert len(decoded) == 2
-    assert np.array_equal(pixels, again.train.images)
-    assert again.fingerprint == whole.fingerprint
-    assert again.notes[0].startswith(
+    assert np.array_equal(pixels, rebuilt.train.images)
+    assert rebuilt.fingerprint == intact.fingerprint
+    assert rebuilt.notes[0].startswith(
         "The store of decoded images was damaged and has been made again ("
     )
-    assert "\n" not in again.notes[0]
+    assert "\n" not in rebuilt.notes[0]
     assert folder in stores(cache)
     assert open_data_set(settings).notes == () and len(decoded) == 2
 
 
 @pytest.mark.parametrize("position", [0, 333, -1])
 def test_a_changed_pixel_is_noticed_when_the_store_is_opened(images, cache, decoded, position):
-    whole = open_data_set(DataSettings(path=images))
+    intact = open_data_set(DataSettings(path=images))
     (folder,) = stores(cache)
     _flip(folder / "pixels.u8", position)
-    again = open_data_set(DataSettings(path=images))
-    assert len(decoded) == 2 and "pixels.u8" in again.notes[0]
-    assert np.array_equal(whole.train.images, again.train.images)
+    rebuilt = open_data_set(DataSettings(path=images))
+    assert len(decoded) == 2 and "pixels.u8" in rebuilt.notes[0]
+    assert np.array_equal(intact.train.images, rebuilt.train.images)
 
 
 def test_a_changed_pixel_of_a_store_on_the_disk_is_noticed_when_its_image_is_read(
     images, cache, decoded
 ):
     settings = DataSettings(path=images, resident_mb=0)
-    whole = np.array(open_data_set(settings).train.images)
+    pixels = np.array(open_data_set(settings).train.images)
     (folder,) = stores(cache)
     _flip(folder / "pixels.u8", 3 * 8 * 8 * 3 + 5)
     opened = open_data_set(settings).train.images
-    assert np.array_equal(opened[[4, 0, 2]], whole[[4, 0, 2]])
+    assert np.array_equal(opened[[4, 0, 2]], pixels[[4, 0, 2]])
     with pytest.raises(
         UserError, match=r"pixels\.u8: expected the pixels .* for image 3; the next"
     ):
         opened[np.array([1, 3])]
-    again = open_data_set(settings)
-    assert len(decoded) == 2 and again.notes
-    assert np.array_equal(again.train.images, whole)
+    rebuilt = open_data_set(settings)
+    assert len(decoded) == 2 and rebuilt.notes
+    assert np.array_equal(rebuilt.train.images, pixels)
 
 
 def test_changed_digests_are_noticed(images, cache, decoded):
@@ -248,7 +250,7 @@ def test_of_concurrent_builds_one_stays_and_all_are_right(images, cache, monkeyp
     assert len(stores(cache)) == 1
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=lambda each: each.name)
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=lambda end: end.name)
 def test_what_a_killed_process_left_is_removed_at_the_next_start(images, cache, write_image, end):
     begun, tell = os.pipe()
     child = os.fork()
@@ -257,30 +259,30 @@ def test_what_a_killed_process_left_is_removed_at_the_next_start(images, cache, 
         open_data_set(DataSettings(path=images), lambda *_: (os.write(tell, b"x"), time.sleep(60)))
         os._exit(1)
     os.read(begun, 1)
-    with aside_folder(cache) as of_the_living:
-        (left,) = (folder for folder in stores(cache) if folder != of_the_living)
+    with aside_folder(cache) as living:
+        (left,) = (folder for folder in stores(cache) if folder != living)
         # Other images, with a store of their own.
         write_image(images.parent / "other" / "1.png")
         open_data_set(DataSettings(path=images.parent / "other"))
-        assert left.exists() and of_the_living.exists()
+        assert left.exists() and living.exists()
         os.kill(child, end)
         os.waitpid(child, 0)
         assert left.exists()
         open_data_set(DataSettings(path=images.parent / "other"))
-        assert not left.exists() and of_the_living.exists()
+        assert not left.exists() and living.exists()
 
 
 def test_a_disk_that_fills_up_meanwhile_is_one_line_and_leaves_nothing(images, cache):
     """A limit on the size of files fails as a full disk does, in the midst of a write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, before[1]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
     try:
         with pytest.raises(
             UserError, match=r"^data\.cache: expected a folder .* \(File too large\)$"
         ):
             open_data_set(DataSettings(path=images))
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert stores(cache) == []
 
 
@@ -290,8 +292,8 @@ def test_a_cache_that_cannot_be_written_is_named(images, tmp_path):
         open_data_set(DataSettings(path=images, cache=tmp_path / "file"))
 
 
-@pytest.mark.parametrize("within", ["", "new"])
-def test_a_cache_without_permission_is_named(write_image, within):
+@pytest.mark.parametrize("subfolder", ["", "new"])
+def test_a_cache_without_permission_is_named(write_image, subfolder):
     # Not in a folder of the tests' own, which nobody else may enter.
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -303,7 +305,7 @@ def test_a_cache_without_permission_is_named(write_image, within):
             without_privileges(),
             pytest.raises(UserError, match=r"data\.cache: .*, got .* \(Permission denied\)$"),
         ):
-            open_data_set(DataSettings(path=place / "images", cache=locked / within))
+            open_data_set(DataSettings(path=place / "images", cache=locked / subfolder))
         assert list(locked.iterdir()) == []
 
 

@@ -41,7 +41,7 @@ from convergan.training.checkpointing import Interrupted
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
 from fuzz.mutations import (
-    OF_BYTES,
+    DAMAGES,
     change_a_json_line,
     change_arrays,
     change_cells,
@@ -98,8 +98,8 @@ def _make_parquet(folder: Path) -> None:
     )
     images = [Image.fromarray(_noise(8, 8, 3, seed=row)) for row in range(6)]
     (folder / "images").mkdir()
-    for split, some in (("train", images[:4]), ("test", images[4:])):
-        rows = {"image": some, "label": [row % 2 for row in range(len(some))]}
+    for split, part in (("train", images[:4]), ("test", images[4:])):
+        rows = {"image": part, "label": [row % 2 for row in range(len(part))]}
         table = datasets.Dataset.from_dict(rows, features=features)
         table.to_parquet(folder / "images" / f"{split}.parquet")
 
@@ -117,9 +117,9 @@ def _card(folder: Path) -> Any:
     configurations, default = read_card("some/one", text)
     if not configurations:
         return None
-    chosen = chosen_configuration("some/one", configurations, None, default)
+    configuration = chosen_configuration("some/one", configurations, None, default)
     names = ["README.md", "data/train-0.parquet", "data/train-1.parquet", "data/test-0.parquet"]
-    return files_of_declared("some/one", names, configurations[chosen])
+    return files_of_declared("some/one", names, configurations[configuration])
 
 
 # Arrays, statistics, scores
@@ -133,7 +133,7 @@ def _make_array(folder: Path, name: str) -> None:
 def _stream(folder: Path, name: str) -> Any:
     stream = open_image_stream(folder / name)
     decoded = stream.decoded(3, None, slice(None))
-    return [str(one) if isinstance(one, Unreadable) else _hash(one) for one in decoded]
+    return [str(image) if isinstance(image, Unreadable) else _hash(image) for image in decoded]
 
 
 def _make_statistics(folder: Path) -> None:
@@ -164,11 +164,13 @@ def _features(folder: Path) -> Any:
 
 
 def _make_scores(folder: Path) -> None:
-    found = [
+    estimates = [
         Estimate(name, 1.5, Interval(1.0, 2.0), "delta method", 0.5) for name in ("FID", "KID")
     ]
     fingerprint = {"metric": "fid", "count": 3, "versions": {"torch": "2"}}
-    entries = scores_as_dict([("fid", one) for one in found], [], {"fid": fingerprint})
+    entries = scores_as_dict(
+        [("fid", estimate) for estimate in estimates], [], {"fid": fingerprint}
+    )
     content = {"images": {"place": "some", "count": 3}, "scores": entries}
     (folder / "scores.json").write_text(json.dumps(content, indent=2))
 
@@ -190,7 +192,7 @@ def _make_recipe(folder: Path) -> None:
 # Runs
 
 _STEPS = 4
-"""Of an epoch."""
+"""Steps of an epoch."""
 
 
 @cache
@@ -213,10 +215,10 @@ def _data() -> DataSet:
 
 
 def _train(folder: Path, stop: int | None = None) -> Any:
-    """Goes on with a run to its end, or until so many steps are done, as Ctrl-C ends it."""
+    """Continue a run to its end, or until `stop` steps are done, as if Ctrl-C had ended it."""
     done = 0
 
-    def count(self: Recorder, steps: int, of: int) -> None:
+    def count(self: Recorder, steps: int, total: int) -> None:
         nonlocal done
         done = steps
 
@@ -243,12 +245,12 @@ def _resume(folder: Path) -> Any:
     """The state some steps later: of weights, optimizers, averages, random numbers."""
     with suppress(Interrupted):
         _train(folder, _STEPS + 3)
-    found = load_newest_checkpoint(folder / "run" / "checkpoints")
-    assert found is not None
+    checkpoint = load_newest_checkpoint(folder / "run" / "checkpoints")
+    assert checkpoint is not None
     # Times differ, and what is said of a checkpoint that was passed over.
     state = {
         key: value
-        for key, value in found[1].items()
+        for key, value in checkpoint[1].items()
         if "seconds" not in key and "warnings" not in key
     }
     return sorted(_flat(state, ""))
@@ -256,11 +258,11 @@ def _resume(folder: Path) -> Any:
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
-        for key, each in value.items():
-            yield from _flat(each, f"{name}.{key}")
+        for key, part in value.items():
+            yield from _flat(part, f"{name}.{key}")
     elif isinstance(value, list | tuple):
-        for place, each in enumerate(value):
-            yield from _flat(each, f"{name}.{place}")
+        for place, part in enumerate(value):
+            yield from _flat(part, f"{name}.{place}")
     else:
         yield name, _hash(value) if isinstance(value, torch.Tensor) else repr(value)
 
@@ -299,7 +301,9 @@ def _predict(folder: Path) -> Any:
     torch.manual_seed(0)
     with torch.no_grad():
         outputs = classifier.network(torch.linspace(-1, 1, 5 * 64).reshape(5, 1, 8, 8))
-    return classifier.classes, _hash(*(each for each in outputs if isinstance(each, torch.Tensor)))
+    return classifier.classes, _hash(
+        *(output for output in outputs if isinstance(output, torch.Tensor))
+    )
 
 
 def _sample(folder: Path) -> Any:
@@ -311,9 +315,9 @@ def _sample(folder: Path) -> Any:
 
 def _make_store(folder: Path) -> None:
     _make_images(folder, ".png")
-    for each in (folder / "images").rglob("*.png"):
+    for path in (folder / "images").rglob("*.png"):
         # The store is that of files with this time, which not every system copies to the nanosecond.
-        os.utime(each, (0, 0))
+        os.utime(path, (0, 0))
     _open(folder)
 
 
@@ -326,7 +330,7 @@ KINDS: tuple[Kind, ...] = (
             partial(_make_images, suffix=suffix, **options),
             f"images/b/1{suffix}",
             _open,
-            OF_BYTES,
+            DAMAGES,
             # No other format has checksums of its pixels.
             exact=suffix == ".png",
         )
@@ -345,36 +349,36 @@ KINDS: tuple[Kind, ...] = (
         _make_table,
         "images/metadata.csv",
         _open,
-        (*OF_BYTES, *4 * (change_cells,)),
+        (*DAMAGES, *4 * (change_cells,)),
     ),
     Kind(
         "parquet",
         _make_parquet,
         "images/train.parquet",
         _open,
-        (*OF_BYTES, *4 * (change_columns,)),
+        (*DAMAGES, *4 * (change_columns,)),
     ),
-    Kind("README.md of the hub", _make_card, "README.md", _card, OF_BYTES),
+    Kind("README.md of the hub", _make_card, "README.md", _card, DAMAGES),
     Kind(
         "recipe.yaml",
         _make_recipe,
         "recipe.yaml",
         lambda folder: recipe_to_dict(read_recipe(folder / "recipe.yaml")),
-        (*OF_BYTES, *8 * (change_yaml,)),
+        (*DAMAGES, *8 * (change_yaml,)),
     ),
     Kind(
         ".npy of images",
         partial(_make_array, name="a.npy"),
         "a.npy",
         partial(_stream, name="a.npy"),
-        (*OF_BYTES, *3 * (change_arrays,)),
+        (*DAMAGES, *3 * (change_arrays,)),
     ),
     Kind(
         ".npz of images",
         partial(_make_array, name="a.npz"),
         "a.npz",
         partial(_stream, name="a.npz"),
-        OF_BYTES,
+        DAMAGES,
         exact=True,
     ),
     Kind(
@@ -384,7 +388,7 @@ KINDS: tuple[Kind, ...] = (
         partial(_stream, name="a.npz"),
         (change_arrays,),
     ),
-    Kind("statistics .npz", _make_statistics, "reference.npz", _statistics, OF_BYTES, exact=True),
+    Kind("statistics .npz", _make_statistics, "reference.npz", _statistics, DAMAGES, exact=True),
     Kind(
         "statistics .npz of other arrays",
         _make_statistics,
@@ -392,7 +396,7 @@ KINDS: tuple[Kind, ...] = (
         _statistics,
         (change_arrays,),
     ),
-    Kind("features .npz", _make_features, "features.npz", _features, OF_BYTES, exact=True),
+    Kind("features .npz", _make_features, "features.npz", _features, DAMAGES, exact=True),
     Kind(
         "features .npz of other arrays",
         _make_features,
@@ -400,13 +404,13 @@ KINDS: tuple[Kind, ...] = (
         _features,
         (change_arrays,),
     ),
-    Kind("score JSON", _make_scores, "scores.json", _scores, (*OF_BYTES, *8 * (change_json,))),
+    Kind("score JSON", _make_scores, "scores.json", _scores, (*DAMAGES, *8 * (change_json,))),
     Kind(
         "pixels of a store in memory",
         _make_store,
         "cache/*/pixels.u8",
         _open,
-        OF_BYTES,
+        DAMAGES,
         exact=True,
     ),
     *(
@@ -419,9 +423,9 @@ KINDS: tuple[Kind, ...] = (
             exact=True,
         )
         for file, damages in (
-            ("pixels.u8", OF_BYTES),
-            ("digests", OF_BYTES),
-            ("index.json", (*OF_BYTES, *6 * (change_json,))),
+            ("pixels.u8", DAMAGES),
+            ("digests", DAMAGES),
+            ("index.json", (*DAMAGES, *6 * (change_json,))),
         )
     ),
     Kind(
@@ -429,7 +433,7 @@ KINDS: tuple[Kind, ...] = (
         _make_interrupted,
         f"run/checkpoints/step-{_STEPS + 2:09d}.safetensors",
         _resume,
-        OF_BYTES,
+        DAMAGES,
         exact=True,
     ),
     Kind(
@@ -437,7 +441,7 @@ KINDS: tuple[Kind, ...] = (
         _make_interrupted,
         "run/recipe.yaml",
         _resume,
-        (*OF_BYTES, *4 * (change_yaml,)),
+        (*DAMAGES, *4 * (change_yaml,)),
         exact=True,
     ),
     Kind(
@@ -445,7 +449,7 @@ KINDS: tuple[Kind, ...] = (
         _REST_OF_RUN,
         "run/manifest.json",
         _finish,
-        (*OF_BYTES, *6 * (change_json,)),
+        (*DAMAGES, *6 * (change_json,)),
         exact=True,
     ),
     Kind(
@@ -453,7 +457,7 @@ KINDS: tuple[Kind, ...] = (
         _REST_OF_RUN,
         "run/metrics.jsonl",
         _finish,
-        (*OF_BYTES, *6 * (change_a_json_line,)),
+        (*DAMAGES, *6 * (change_a_json_line,)),
         exact=True,
     ),
     Kind(
@@ -461,14 +465,14 @@ KINDS: tuple[Kind, ...] = (
         _make_finished,
         "run/results.json",
         _finish,
-        (*OF_BYTES, *6 * (change_json,)),
+        (*DAMAGES, *6 * (change_json,)),
     ),
     Kind(
         "config.json",
         _make_finished,
         "run/model/config.json",
         _predict,
-        (*OF_BYTES, *6 * (change_json,)),
+        (*DAMAGES, *6 * (change_json,)),
         exact=True,
     ),
     Kind(
@@ -476,7 +480,7 @@ KINDS: tuple[Kind, ...] = (
         _make_finished,
         "run/model/classifier.safetensors",
         _predict,
-        OF_BYTES,
+        DAMAGES,
         exact=True,
     ),
     Kind(
@@ -484,7 +488,7 @@ KINDS: tuple[Kind, ...] = (
         _make_finished,
         "run/model/generator.safetensors",
         _sample,
-        OF_BYTES,
+        DAMAGES,
         exact=True,
     ),
 )

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import yaml
 
 Damage = Callable[[bytes, random.Random], bytes]
-"""Other content, never the same: the content of a file, and what is drawn from."""
+"""Function of a file's content and a source of random numbers that returns other content."""
 
 
 def _place(content: bytes, generator: random.Random, longest: int = 512) -> tuple[int, int]:
-    """Where a piece of the content begins and ends."""
+    """Start and end of a random piece of the content."""
     start = generator.randrange(len(content))
     return start, min(len(content), start + generator.randint(1, longest))
 
@@ -39,8 +39,8 @@ def _flip(content: bytes, generator: random.Random, count: int) -> bytes:
 
 def truncate(content: bytes, generator: random.Random) -> bytes:
     # Often close to the end, where it is noticed last.
-    kept = generator.choice([0.0, generator.random(), generator.uniform(0.95, 1)])
-    return content[: int(kept * len(content))]
+    share = generator.choice([0.0, generator.random(), generator.uniform(0.95, 1)])
+    return content[: int(share * len(content))]
 
 
 def zero_a_block(content: bytes, generator: random.Random) -> bytes:
@@ -69,18 +69,18 @@ def repeat_a_block(content: bytes, generator: random.Random) -> bytes:
 
 
 def splice(content: bytes, generator: random.Random) -> bytes:
-    """One piece over another."""
+    """Copy one piece of the content over another."""
     start, stop = _place(content, generator)
-    other = generator.randrange(len(content))
+    target = generator.randrange(len(content))
     piece = content[start:stop]
-    return content[:other] + piece + content[other + len(piece) :]
+    return content[:target] + piece + content[target + len(piece) :]
 
 
 def append(content: bytes, generator: random.Random) -> bytes:
     return content + generator.choice([b"\0", b"\n", generator.randbytes(100), content])
 
 
-OF_BYTES: tuple[Damage, ...] = (
+DAMAGES: tuple[Damage, ...] = (
     flip_a_bit,
     flip_some_bits,
     truncate,
@@ -113,12 +113,12 @@ def _changed(value: Any, generator: random.Random) -> Any:
         action = generator.random()
         if action < 0.7:
             return {**value, key: _changed(value[key], generator)}
-        others = {name: each for name, each in value.items() if name != key}
+        remaining = {name: part for name, part in value.items() if name != key}
         if action < 0.8:
-            return others
+            return remaining
         if action < 0.9:
             return {
-                **others,
+                **remaining,
                 generator.choice(["x", "", f"{key} ", key.upper(), _long(generator)]): value[key],
             }
         return {**value, "one more": generator.choice(_ODD_VALUES)}
@@ -222,15 +222,15 @@ def change_arrays(content: bytes, generator: random.Random) -> bytes:
             array.astype(object),
         ]
     )  # fmt: skip
-    written = io.BytesIO()
+    output = io.BytesIO()
     if not is_npz:
-        np.save(written, arrays["arr_0"])
-        return written.getvalue()
-    np.savez(written, **arrays)
+        np.save(output, arrays["arr_0"])
+        return output.getvalue()
+    np.savez(output, **arrays)
     if generator.random() < 0.3:
-        with zipfile.ZipFile(written, "a") as members:
+        with zipfile.ZipFile(output, "a") as members:
             members.writestr(generator.choice(["x.txt", "mu.npy", "a.npy", "../x"]), b"no array")
-    return written.getvalue()
+    return output.getvalue()
 
 
 def change_columns(content: bytes, generator: random.Random) -> bytes:
@@ -252,15 +252,15 @@ def change_columns(content: bytes, generator: random.Random) -> bytes:
     else:
         metadata = dict(table.schema.metadata or {})
         metadata[b"huggingface"] = change_json(metadata[b"huggingface"], generator)
-    written = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), written)
-    return written.getvalue()
+    output = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), output)
+    return output.getvalue()
 
 
 def damaged(
     content: bytes, damages: Sequence[Damage], generator: random.Random
 ) -> tuple[str, bytes]:
-    """What was done to the content, and what came of it."""
+    """The name of a random damage, and the content that it leaves."""
     while True:
         damage = generator.choice(damages)
         changed = damage(content, generator)

@@ -30,13 +30,13 @@ _SHARE_OF_SLOW = 0.1
 
 
 def tries_of(kind: Kind, tries: int) -> int:
-    """Of all tries, those of one kind: at least 1."""
-    shares = {each.name: _SHARE_OF_SLOW if each.name in SLOW else 1.0 for each in KINDS}
+    """Number of tries of one kind, at least 1, out of those of all kinds."""
+    shares = {member.name: _SHARE_OF_SLOW if member.name in SLOW else 1.0 for member in KINDS}
     return max(1, round(tries * shares[kind.name] / sum(shares.values())))
 
 
 def _line(name: str, trials: list[Trials]) -> str:
-    counts = [sum(each.counts[verdict] for each in trials) for verdict in VERDICTS]
+    counts = [sum(group.counts[verdict] for group in trials) for verdict in VERDICTS]
     return f"{name:34}{sum(counts):7,}" + "".join(f"{count:>16,}" for count in counts)
 
 

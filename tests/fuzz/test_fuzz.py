@@ -12,7 +12,7 @@ import pytest
 
 from convergan.errors import UserError
 from fuzz.kinds import KINDS
-from fuzz.mutations import OF_BYTES, damaged
+from fuzz.mutations import DAMAGES, damaged
 from fuzz.run import SLOW, main
 from fuzz.trials import VERDICTS, Kind, try_kind
 
@@ -33,7 +33,7 @@ def _write(folder: Path) -> None:
 
 
 def _kind(use: object, *, exact: bool = False) -> Kind:
-    return Kind("some", _write, "a", use, OF_BYTES, exact)  # type: ignore[arg-type]
+    return Kind("some", _write, "a", use, DAMAGES, exact)  # type: ignore[arg-type]
 
 
 def _says_lines(folder: Path) -> int:
@@ -74,7 +74,7 @@ def test_whole_files_must_be_read() -> None:
         try_kind(_kind(lambda folder: 1 / 0), range(1), seed=0)
 
 
-@pytest.mark.parametrize("damage", OF_BYTES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_changes_the_content_and_is_drawn_from_the_seed(damage: object) -> None:
     content = bytes(range(256)) * 10
     first, second = (

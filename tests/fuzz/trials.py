@@ -37,17 +37,17 @@ class Kind:
     make: Callable[[Path], None]
     """Writes the file, and what belongs to it, into a new folder."""
     file: str
-    """Which one is damaged, relative to the folder; a pattern."""
+    """Pattern of the file that is damaged, relative to the folder."""
     use: Callable[[Path], Any]
-    """Reads it as the program does; gives what came of it, to be compared."""
+    """Reads the file as the program does; returns the result, to be compared."""
     damages: Sequence[Damage]
     exact: bool = False
-    """Whether damage must be noticed, or change nothing."""
+    """True where damage must be noticed or change nothing."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one damaged file."""
+    """Result of one damaged file."""
 
     kind: str
     number: int
@@ -59,7 +59,7 @@ class Trial:
 
 @dataclass
 class Trials:
-    """Those of one kind."""
+    """Verdicts on the trials of one kind."""
 
     kind: str
     counts: Counter[str] = field(default_factory=Counter)
@@ -89,31 +89,31 @@ def try_kind(kind: Kind, numbers: Sequence[int], *, seed: int, seconds: float = 
         copy.mkdir()
         kind.make(copy)
         copy.rename(template)
-        rest = list(numbers)
-        while rest:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_try_all, args=(kind, template, rest, seed, theirs))
+        pending = list(numbers)
+        while pending:
+            receiver, sender = context.Pipe(duplex=False)
+            process = context.Process(target=_try_all, args=(kind, template, pending, seed, sender))
             process.start()
-            theirs.close()
+            sender.close()
             try:
-                for trial in _received(ours, kind, rest, seconds):
+                for trial in _received(receiver, kind, pending, seconds):
                     trials.add(trial)
-                    rest = rest[1:]
+                    pending = pending[1:]
             finally:
                 process.kill()
                 process.join()
-                ours.close()
+                receiver.close()
     return trials
 
 
-def _received(pipe: Connection, kind: Kind, rest: list[int], seconds: float) -> Iterator[Trial]:
+def _received(pipe: Connection, kind: Kind, pending: list[int], seconds: float) -> Iterator[Trial]:
     """The trials that a process tells of, and, if it ends or hangs, the one that it was at."""
-    number, damage = rest[0], "none"
+    number, damage = pending[0], "none"
     try:
         verdict, detail = pipe.recv()
         if verdict != "success":
             raise AssertionError(f"{kind.name}: expected whole files to be read, got {detail}")
-        for number in rest:
+        for number in pending:
             if not pipe.poll(seconds):
                 yield Trial(kind.name, number, "before", "hang", f"no end in {seconds:g} s")
                 return
@@ -129,25 +129,25 @@ def _received(pipe: Connection, kind: Kind, rest: list[int], seconds: float) -> 
 def _try_all(
     kind: Kind, template: Path, numbers: Sequence[int], seed: int, pipe: Connection
 ) -> None:
-    with open(os.devnull, "wb") as nothing:
+    with open(os.devnull, "wb") as sink:
         for stream in (1, 2):
-            os.dup2(nothing.fileno(), stream)
+            os.dup2(sink.fileno(), stream)
     _limit_memory()
-    whole = _used(kind, template, None)
-    pipe.send(whole)
+    reference = _used(kind, template, None)
+    pipe.send(reference)
     for number in numbers:
         generator = random.Random(f"{seed}/{kind.name}/{number}")
-        (file,) = (each.relative_to(template) for each in template.glob(kind.file))
-        what, content = damaged((template / file).read_bytes(), kind.damages, generator)
-        pipe.send(what)
+        (file,) = (path.relative_to(template) for path in template.glob(kind.file))
+        damage, content = damaged((template / file).read_bytes(), kind.damages, generator)
+        pipe.send(damage)
         verdict, detail = _used(kind, template, (file, content))
         if verdict == "success":
             verdict = "accepted"
-            if detail == whole[1]:
+            if detail == reference[1]:
                 verdict = "same"
             elif kind.exact:
                 verdict = "silently wrong"
-        pipe.send(Trial(kind.name, number, what, verdict, detail))
+        pipe.send(Trial(kind.name, number, damage, verdict, detail))
     pipe.close()
     os._exit(0)
 
@@ -155,7 +155,7 @@ def _try_all(
 def _used(kind: Kind, template: Path, change: tuple[Path, bytes] | None) -> tuple[str, str]:
     """The verdict on a copy of the template with this file's content in place of its own, and the detail."""
     folder = _copy_of(template)
-    # Of a process that was ended.
+    # The copy of a process that was ended.
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder)
     try:
@@ -174,13 +174,13 @@ def _used(kind: Kind, template: Path, change: tuple[Path, bytes] | None) -> tupl
 
 
 def _copy_of(template: Path) -> Path:
-    """Always at one place: paths are part of some results."""
+    """The copy's folder, always the same one: paths are part of some results."""
     return template.with_name("copy")
 
 
 def _limit_memory() -> None:
-    """A size read from a damaged file may be any: this machine has others to serve."""
+    """Limit the memory: a damaged file may ask for any size, and others use the machine."""
     with contextlib.suppress(OSError):
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + _MOST_MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        limit = pages * os.sysconf("SC_PAGE_SIZE") + _MOST_MEMORY_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))

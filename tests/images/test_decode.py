@@ -156,11 +156,11 @@ def test_nothing_to_decode_gives_nothing():
 def test_no_flipped_bit_of_a_png_file_changes_its_pixels_unnoticed(tmp_path, width):
     pixels = np.random.default_rng(0).integers(0, 4, (8, width, 3), dtype=np.uint8) * 80
     Image.fromarray(pixels).save(tmp_path / "whole.png")
-    whole = (tmp_path / "whole.png").read_bytes()
+    intact = (tmp_path / "whole.png").read_bytes()
     step = 1 if width == 8 else 11
     damaged = []
-    for position in range(0, len(whole), step):
-        content = bytearray(whole)
+    for position in range(0, len(intact), step):
+        content = bytearray(intact)
         content[position] ^= 1 << position % 8
         damaged.append(bytes(content))
     results = list(decode_in_order(damaged))

@@ -1,4 +1,4 @@
-"""From pixels to image files."""
+"""Encoding of pixels as image files."""
 
 import struct
 import zlib
@@ -18,21 +18,21 @@ def pictures(height, width, channels):
     generator = np.random.default_rng(height)
     shape = (height, width, channels)
     noise = generator.integers(0, 256, (8, *shape), dtype=np.uint8)
-    few = generator.integers(0, 2, (4, *shape), dtype=np.uint8) * 255
+    extremes = generator.integers(0, 2, (4, *shape), dtype=np.uint8) * 255
     ramp = np.broadcast_to(np.arange(width, dtype=np.uint8)[None, :, None], shape)
-    return [*noise, *few, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), ramp]
+    return [*noise, *extremes, np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), ramp]
 
 
 def layout(file):
-    """Where each chunk of a PNG file stands, its name, and the content of all but the lines."""
+    """A PNG file's signature and chunks: place, name, length, and content but for the lines."""
     chunks, place = [], 8
     while place < len(file):
         length, name = struct.unpack_from(">I4s", file, place)
         content = file[place + 8 : place + 8 + length]
         assert file[place + 8 + length :][:4] == zlib.crc32(name + content).to_bytes(4, "big")
         # The lines begin with zlib's own header, which tells how they were compressed.
-        known = content[:2] if name == b"IDAT" and not chunks[1:] else content
-        chunks.append((place, name, length, None if name == b"IDAT" and chunks[1:] else known))
+        excerpt = content[:2] if name == b"IDAT" and not chunks[1:] else content
+        chunks.append((place, name, length, None if name == b"IDAT" and chunks[1:] else excerpt))
         place += 12 + length
     return file[:8], chunks
 
@@ -43,7 +43,7 @@ def test_uncompressed_files_tell_nothing_but_their_pixels(height, width, channel
     files = [to_png(pixels, compress=False) for pixels in pictures(height, width, channels)]
     assert len(set(map(len, files))) == 1
     layouts = [layout(file) for file in files]
-    assert all(each == layouts[0] for each in layouts)
+    assert all(structure == layouts[0] for structure in layouts)
     assert [name for _, name, _, _ in layouts[0][1]][:1] == [b"IHDR"]
     assert {name for _, name, _, _ in layouts[0][1]} == {b"IHDR", b"IDAT", b"IEND"}
 

@@ -116,10 +116,10 @@ def test_lines_are_restored_however_they_are_stored(colour, channels):
 
 def test_a_broken_line_spoils_its_own_image_alone():
     lines = [random_lines([0, kind, 2, 1], 3, 1, seed=kind) for kind in (0, 4, 5, 2)]
-    files = [file_of_lines(each, width=3, height=4) for each in lines]
+    files = [file_of_lines(content, width=3, height=4) for content in lines]
     assert len(piles(files)) == 1
     results = list(decode_in_order(files))
-    assert [isinstance(each, Unreadable) for each in results] == [False, False, True, False]
+    assert [isinstance(result, Unreadable) for result in results] == [False, False, True, False]
     assert_decoded_alike(files)
 
 

@@ -32,10 +32,12 @@ def pipe(tmp_path, write_image):
     yield make
     content = (tmp_path / "within.png").read_bytes()
     try:
-        assert all(os.read(each, 2**16) == content for each in opened), "something read a pipe"
+        assert all(os.read(descriptor, 2**16) == content for descriptor in opened), (
+            "something read a pipe"
+        )
     finally:
-        for each in opened:
-            os.close(each)
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def test_a_pipe_among_images_is_named_or_skipped(folder, write_image, pipe):
@@ -50,7 +52,7 @@ def test_a_pipe_among_images_is_named_or_skipped(folder, write_image, pipe):
         open_data_set(DataSettings(path=folder))
     data = open_data_set(DataSettings(path=folder, skip_unreadable=True))
     assert len(data.train) == 4
-    assert [each.name for each in data.skipped] == ["b/pipe.png"]
+    assert [image.name for image in data.skipped] == ["b/pipe.png"]
 
 
 def test_a_pipe_among_images_to_look_at_is_named(folder, write_image, pipe):
@@ -85,7 +87,7 @@ def test_a_pipe_that_is_to_be_looked_at_is_named_or_skipped(tmp_path, write_imag
         files, size=(8, 8), channels=3, resize=False, unreadable=skipped.append
     )
     assert names == [str(tmp_path / "y.png")]
-    assert [each.name for each in skipped] == [str(tmp_path / "x.png")]
+    assert [image.name for image in skipped] == [str(tmp_path / "x.png")]
     assert ImageFile("set", tmp_path, str(tmp_path / "x.png"), practice=False).header is None
 
 

@@ -20,21 +20,21 @@ def test_results_come_in_the_order_of_the_items(threads):
 
 
 def test_threads_run_only_a_little_ahead():
-    read = []
-    items = (read.append(number) or number for number in range(100))
+    numbers = []
+    items = (numbers.append(number) or number for number in range(100))
     results = map_in_threads(str, items, threads=2)
-    assert read == []
-    assert next(results) == "0" and len(read) <= 4
-    assert next(results) == "1" and len(read) <= 5
+    assert numbers == []
+    assert next(results) == "0" and len(numbers) <= 4
+    assert next(results) == "1" and len(numbers) <= 5
 
 
 def test_each_thread_begins_with_what_it_is_told():
-    mine = threading.local()
+    local = threading.local()
 
     def begin() -> None:
-        mine.value = 7
+        local.value = 7
 
-    assert list(map_in_threads(lambda _: mine.value, range(5), threads=2, begin=begin)) == [7] * 5
+    assert list(map_in_threads(lambda _: local.value, range(5), threads=2, begin=begin)) == [7] * 5
 
 
 def test_an_error_is_raised_in_its_turn_and_ends_the_threads():

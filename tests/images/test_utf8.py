@@ -24,14 +24,14 @@ def undecoded(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "pattern"),
     [
         (b"cats/\xff.png", r"cats/\\udcff\.png"),
         (b"c\xe4ts/1.png", r"c\\udce4ts/1\.png"),
         (b"test/dogs/\xff\n.png", r"test/dogs/\\udcff\\n\.png"),
     ],
 )
-def test_files_of_such_names_are_refused(folder, write_image, name, shown):
+def test_files_of_such_names_are_refused(folder, write_image, name, pattern):
     for usual in ("cats/1.png", "dogs/1.png", "cats/gr\u00fcn.png"):
         write_image(folder / usual)
     file = os.path.join(os.fsencode(folder), name)
@@ -40,7 +40,7 @@ def test_files_of_such_names_are_refused(folder, write_image, name, shown):
     for opening in (find_images, lambda path: open_data_set(DataSettings(path=path))):
         with pytest.raises(
             UserError,
-            match=rf"^{shown}: expected the name of a file in UTF-8, got bytes that are not",
+            match=rf"^{pattern}: expected the name of a file in UTF-8, got bytes that are not",
         ) as caught:
             opening(folder)
         assert str(caught.value).isprintable()

@@ -59,10 +59,10 @@ def test_classes_are_matched_by_name_and_some_may_be_absent(
     trained_run: Path, digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     images, labels = digits
-    some = labels >= 7
-    evaluation = evaluate(trained_run, write(tmp_path, images[some], labels[some]))
+    mask = labels >= 7
+    evaluation = evaluate(trained_run, write(tmp_path, images[mask], labels[mask]))
     assert sorted(set(evaluation.truth.tolist())) == [7, 8, 9]
-    assert evaluation.errors == evaluate(trained_run, images[some], labels[some]).errors
+    assert evaluation.errors == evaluate(trained_run, images[mask], labels[mask]).errors
 
 
 def test_test_images_come_before_others_and_unlabelled_ones_are_left_out(
@@ -94,10 +94,10 @@ def test_the_command_prints_and_writes_the_numbers(
     evaluation = evaluate(trained_run, *digits)
     assert content["errors"] == evaluation.errors and content["size"] == 80
     assert content["confusion"] == evaluation.confusion.tolist()
-    assert [found["errors"] for found in content["classes"]] == [
+    assert [entry["errors"] for entry in content["classes"]] == [
         int(row.sum() - row[number]) for number, row in enumerate(evaluation.confusion)
     ]
-    assert [found["name"].endswith("damaged.png") for found in content["unreadable"]] == [True]
+    assert [entry["name"].endswith("damaged.png") for entry in content["unreadable"]] == [True]
     printed = capsys.readouterr()
     assert f"all classes  {evaluation.errors} " in printed.out
     assert "misclassified most often" in printed.out and "damaged.png" in printed.err

@@ -1,4 +1,4 @@
-"""What Python hands over in place of files: paths as text, arrays, tensors, loaded classifiers."""
+"""Arguments from Python in place of files: paths as text, arrays, tensors, loaded classifiers."""
 
 import json
 import os
@@ -61,17 +61,17 @@ def test_arrays_are_given_the_same_probabilities_as_files_to_the_last_bit(
 ) -> None:
     # More than one batch.
     images = np.concatenate([digits] * 6)[:600]
-    of_files = predict(str(trained_run), str(written(images, tmp_path / "images")))
+    expected = predict(str(trained_run), str(written(images, tmp_path / "images")))
     images.flags.writeable = False
     tensor = torch.from_numpy(images.copy())
-    for given in (images, images[..., 0], tensor, tensor.permute(0, 3, 1, 2), images[..., [0] * 3]):
-        of_array = predict(trained_run, given)
-        np.testing.assert_array_equal(of_array.probabilities, of_files.probabilities)
-        np.testing.assert_array_equal(of_array.labels, of_files.labels)
-    assert of_array.names[17] == "row 17" and of_files.names[17].endswith("0017.png")
-    assert of_array.classes == tuple(map(str, range(10))) and len(of_array) == 600
-    np.testing.assert_array_equal(of_array.confidences, of_array.probabilities.max(axis=1))
-    np.testing.assert_allclose(of_array.probabilities.sum(axis=1), 1, atol=1e-6)
+    for batch in (images, images[..., 0], tensor, tensor.permute(0, 3, 1, 2), images[..., [0] * 3]):
+        predictions = predict(trained_run, batch)
+        np.testing.assert_array_equal(predictions.probabilities, expected.probabilities)
+        np.testing.assert_array_equal(predictions.labels, expected.labels)
+    assert predictions.names[17] == "row 17" and expected.names[17].endswith("0017.png")
+    assert predictions.classes == tuple(map(str, range(10))) and len(predictions) == 600
+    np.testing.assert_array_equal(predictions.confidences, predictions.probabilities.max(axis=1))
+    np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(20, 20, 3), (31, 17, 3), (9, 40, 1), (8, 8, 3)], ids=str)
@@ -79,9 +79,9 @@ def test_arrays_of_another_size_are_resized_as_files_are(
     resized_run: Path, tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, *shape), dtype=np.uint8)
-    of_files = predict(resized_run, written(images, tmp_path / "images"))
+    expected = predict(resized_run, written(images, tmp_path / "images"))
     np.testing.assert_array_equal(
-        predict(resized_run, images).probabilities, of_files.probabilities
+        predict(resized_run, images).probabilities, expected.probabilities
     )
 
 
@@ -91,24 +91,24 @@ def test_files_may_be_several_and_of_any_kind_of_path(
     folder = written(digits[:4], tmp_path / "images")
     (folder / "0002.png").write_bytes(b"no image")
     files = (str(folder / "0003.png"), folder / "0001.png")
-    one, three = (list(predict(trained_run, given).names) for given in (files, iter(files)))
-    assert one == three == list(map(str, files))
+    first, second = (list(predict(trained_run, source).names) for source in (files, iter(files)))
+    assert first == second == list(map(str, files))
     with pytest.raises(UserError, match=r"0002\.png: expected a readable image"):
         predict(trained_run, folder)
-    found = predict(trained_run, folder, skip_unreadable=True)
-    assert len(found) == len(found.names) == 3
-    assert [os.path.basename(one.name) for one in found.skipped] == ["0002.png"]
+    predictions = predict(trained_run, folder, skip_unreadable=True)
+    assert len(predictions) == len(predictions.names) == 3
+    assert [os.path.basename(image.name) for image in predictions.skipped] == ["0002.png"]
 
 
 def test_a_classifier_is_loaded_once(trained_run: Path, digits: np.ndarray) -> None:
     classifier = load_classifier(str(trained_run))
     assert not classifier.training and classifier.image_shape == (1, 8, 8)
     assert classifier.pixel_range == (0, 1) and not classifier.resized
-    found = predict(classifier, digits)
+    actual = predict(classifier, digits)
     expected = predict(trained_run, digits)
-    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    np.testing.assert_array_equal(actual.probabilities, expected.probabilities)
     output = classifier(torch.from_numpy(digits).permute(0, 3, 1, 2))
-    assert output.logits.argmax(dim=1).tolist() == found.labels.tolist()
+    assert output.logits.argmax(dim=1).tolist() == actual.labels.tolist()
     for task in (lambda: predict(classifier, digits), lambda: score(digits, classifier=classifier)):
         classifier.network.train()
         with pytest.raises(UserError, match=r"^\w+: expected a module in evaluation mode"):
@@ -126,7 +126,7 @@ def test_a_classifier_is_loaded_once(trained_run: Path, digits: np.ndarray) -> N
 
 def test_what_is_no_image_is_refused_in_one_line(trained_run: Path, tmp_path: Path) -> None:
     images = np.zeros((3, 8, 8), dtype=np.uint8)
-    for given, message in (
+    for source, message in (
         (images.astype(float), "^images: expected uint8, 0 to 255, got float64$"),
         (np.zeros((3, 9, 8), dtype=np.uint8), "^images: expected 8x8 pixels .* got 8x9$"),
         (images[0], r"^images: expected images \[n, height, width, channels\] .* got \[8, 8\]$"),
@@ -139,9 +139,9 @@ def test_what_is_no_image_is_refused_in_one_line(trained_run: Path, tmp_path: Pa
         ("a\0b", "^images: expected a path, got "),
         (tmp_path, "expected images .* got a folder with none"),
     ):
-        with pytest.raises(UserError, match=message) as told:
-            predict(trained_run, given)  # type: ignore[arg-type]
-        assert "\n" not in str(told.value)
+        with pytest.raises(UserError, match=message) as caught:
+            predict(trained_run, source)  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -161,10 +161,12 @@ def test_what_is_no_run_is_refused_in_one_line(task: Any, tmp_path: Path) -> Non
 def test_samples_are_the_same_as_an_array_and_as_files(trained_run: Path, tmp_path: Path) -> None:
     images = sample(str(trained_run), 300, seed=1)
     assert images.shape == (300, 8, 8, 1) and images.dtype == np.uint8
-    again = sample(trained_run, np.int64(3), seed=1, out=str(tmp_path / "samples"))  # type: ignore[arg-type]
-    np.testing.assert_array_equal(again, images[:3])
+    first_three = sample(trained_run, np.int64(3), seed=1, out=str(tmp_path / "samples"))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(first_three, images[:3])
     files = sorted((tmp_path / "samples").iterdir())
-    np.testing.assert_array_equal([np.asarray(Image.open(file)) for file in files], again[..., 0])
+    np.testing.assert_array_equal(
+        [np.asarray(Image.open(file)) for file in files], first_three[..., 0]
+    )
     assert (tmp_path / "samples-grid.png").exists()
     generator = load_generator(trained_run)
     assert not generator.training and len(generator(generator.latent(2, "cpu"))) == 2
@@ -177,11 +179,11 @@ def test_the_best_samples_are_those_of_the_command(
     assert main([*words, "--best", ".1", "--classifier", str(trained_run)]) == 0
     capsys.readouterr()
     files = sorted((tmp_path / "best").iterdir())
-    of_command = [np.asarray(Image.open(file)) for file in files]
+    expected = [np.asarray(Image.open(file)) for file in files]
     for judge in (str(trained_run), load_classifier(trained_run)):
         best = sample(trained_run, 5, best=0.1, classifier=judge)
-        np.testing.assert_array_equal(best[..., 0], of_command)
-    # Silent, unless asked.
+        np.testing.assert_array_equal(best[..., 0], expected)
+    # Nothing is printed unless asked for.
     assert capsys.readouterr() == ("", "")
 
 
@@ -202,28 +204,28 @@ def test_samples_that_cannot_be_drawn_are_refused(trained_run: Path, tmp_path: P
 
 
 def without_place(content: Any) -> Any:
-    """Without what is said of where images are and of how the network's checksum came about."""
+    """Content without the places of images and the checksums of networks' weights."""
     if isinstance(content, dict):
         left_out = ("place", "weights_sha256")
-        return {name: without_place(one) for name, one in content.items() if name not in left_out}
-    return [without_place(one) for one in content] if isinstance(content, list) else content
+        return {name: without_place(part) for name, part in content.items() if name not in left_out}
+    return [without_place(part) for part in content] if isinstance(content, list) else content
 
 
 @pytest.mark.filterwarnings("ignore:FID of", "ignore:FID beside")
 def test_scores_are_those_of_the_command(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file, others = tmp_path / "scores.json", ("reference", "versus", "training")
-    sets = dict(zip(others, ("others", "permuted", "more"), strict=True))
+    file, options = tmp_path / "scores.json", ("reference", "versus", "training")
+    sets = dict(zip(options, ("others", "permuted", "more"), strict=True))
     words = ["score", str(arrays["some"]), "--classifier", str(trained_run)]
     for name, array in sets.items():
         words += [f"--{name}", str(arrays[array])]
     assert main([*words, "--json", str(file)]) == 0
-    of_command = json.loads(file.read_text())
+    expected = json.loads(file.read_text())
     capsys.readouterr()
     paths = {name: str(arrays[array]) for name, array in sets.items()}
     by_path = score(str(arrays["some"]), classifier=str(trained_run), settings=QUICK, **paths)
-    assert json.loads(json.dumps(by_path.as_dict())) == of_command
+    assert json.loads(json.dumps(by_path.as_dict())) == expected
     loaded = {name: np.load(arrays[array]) for name, array in sets.items()}
     by_array = score(
         torch.from_numpy(np.load(arrays["some"])).permute(0, 3, 1, 2),
@@ -232,16 +234,16 @@ def test_scores_are_those_of_the_command(
         **loaded,
     )
     content = json.loads(json.dumps(by_array.as_dict()))
-    assert without_place(content) == without_place(of_command)
+    assert without_place(content) == without_place(expected)
     assert content["reference"]["place"] == "reference"
     assert capsys.readouterr() == ("", "")
     assert list(by_array.numbers)[:3] == ["Inception score", "FID", "KID"]
     assert by_array.comparisons["FID"].first == by_array.numbers["FID"]
-    assert by_array.authenticity == of_command["authenticity"]
+    assert by_array.authenticity == expected["authenticity"]
 
 
 class Judge(nn.Module):
-    """Says something of images of any size and any number of channels."""
+    """A classifier of images of any size and any number of channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -256,8 +258,8 @@ def test_any_module_looks_at_images_as_they_are(digits: np.ndarray) -> None:
     judge = Judge().eval()
     metric = InceptionScore(judge, count=len(digits))
     metric.update(torch.from_numpy(digits).permute(0, 3, 1, 2))
-    found = score(digits, metrics=("is",), classifier=judge, settings=QUICK)
-    value = found.numbers["Inception score"].value
+    scores = score(digits, metrics=("is",), classifier=judge, settings=QUICK)
+    value = scores.numbers["Inception score"].value
     assert value == pytest.approx(float(metric.compute().mean), abs=1e-9)
     floats = score(
         digits / 255,
@@ -265,11 +267,11 @@ def test_any_module_looks_at_images_as_they_are(digits: np.ndarray) -> None:
         settings=ScoreSettings(pixel_range=(0, 1)),
     )
     assert floats.numbers["Inception score"].value == value
-    fingerprint = found.fingerprints["is"]
+    fingerprint = scores.fingerprints["is"]
     assert fingerprint["network"] == "module Judge"
     nn.init.zeros_(judge.head.weight)
-    other = score(digits, classifier=judge, settings=QUICK)
-    assert other.fingerprints["is"]["weights_sha256"] != fingerprint["weights_sha256"]
+    changed = score(digits, classifier=judge, settings=QUICK)
+    assert changed.fingerprints["is"]["weights_sha256"] != fingerprint["weights_sha256"]
     with pytest.raises(
         UserError, match=r"^classifier: expected a module in evaluation mode, got Judge"
     ):

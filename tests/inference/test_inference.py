@@ -89,11 +89,11 @@ def test_the_file_says_what_python_is_told(
     assert tuple(header[3:]) == predicted.classes
     for place, row in enumerate(rows):
         numbers = (predicted.confidences[place], *predicted.probabilities[place])
-        said = [predicted.names[place], predicted.classes[predicted.labels[place]]]
-        assert row == [*said, *(f"{value:.6f}" for value in numbers)]
-    written = io.StringIO()
-    csv.writer(written).writerows([header, *rows])
-    assert written.getvalue().encode("utf-8-sig") == (tmp_path / "out.csv").read_bytes()
+        texts = [predicted.names[place], predicted.classes[predicted.labels[place]]]
+        assert row == [*texts, *(f"{value:.6f}" for value in numbers)]
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([header, *rows])
+    assert buffer.getvalue().encode("utf-8-sig") == (tmp_path / "out.csv").read_bytes()
 
 
 def test_the_process_keeps_its_settings(trained_run: Path, digit_files: Path) -> None:
@@ -101,7 +101,7 @@ def test_the_process_keeps_its_settings(trained_run: Path, digit_files: Path) ->
         with ThreadPoolExecutor(1) as pool:
             return pool.submit(torch.get_num_threads).result()
 
-    before, switch_seconds = torch.get_num_threads(), sys.getswitchinterval()
+    threads, switch_seconds = torch.get_num_threads(), sys.getswitchinterval()
     try:
         torch.set_num_threads(3)
         sys.setswitchinterval(0.004)
@@ -114,7 +114,7 @@ def test_the_process_keeps_its_settings(trained_run: Path, digit_files: Path) ->
         assert torch.get_num_threads() == in_a_new_thread() == 3
         assert sys.getswitchinterval() == pytest.approx(0.004)
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
         sys.setswitchinterval(switch_seconds)
 
 
@@ -183,16 +183,16 @@ def test_a_spreadsheet_computes_nothing_and_reads_every_name(
     for name in names:
         shutil.copy(file, name)
     predict_to_csv(trained_run, Path(), Path("ascii.csv"))
-    written = Path("ascii.csv").read_bytes()
-    assert written.startswith(b"path,label") and not re.search(rb"^[\"']?[=+@-]", written, re.M)
-    rows = list(csv.DictReader(written.decode().splitlines()))
+    content = Path("ascii.csv").read_bytes()
+    assert content.startswith(b"path,label") and not re.search(rb"^[\"']?[=+@-]", content, re.M)
+    rows = list(csv.DictReader(content.decode().splitlines()))
     assert sorted(Path(row["path"]).name for row in rows) == sorted(names)
     assert all(Path(row["path"]).is_file() for row in rows)
     shutil.copy(file, "süß.png")
     predict_to_csv(trained_run, [Path("süß.png"), Path("plain.png")], Path("names.csv"))
     assert Path("names.csv").read_bytes().startswith("\N{BYTE ORDER MARK}path".encode())
-    named = Path("names.csv").read_text(encoding="utf-8-sig").splitlines()
-    assert [row["path"] for row in csv.DictReader(named)] == ["süß.png", "plain.png"]
+    lines = Path("names.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert [row["path"] for row in csv.DictReader(lines)] == ["süß.png", "plain.png"]
 
 
 def test_a_pipe_gets_nothing_of_a_run_that_cannot_classify(
@@ -251,16 +251,16 @@ def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None
 def test_samples_are_the_same_whatever_the_count(trained_run: Path, tmp_path: Path) -> None:
     sample_to_folder(trained_run, 3, tmp_path / "few")
     grid = sample_to_folder(trained_run, 300, tmp_path / "many")
-    other = sample_to_folder(trained_run, 3, tmp_path / "other", seed=1)
+    other_grid = sample_to_folder(trained_run, 3, tmp_path / "other", seed=1)
     assert len(list((tmp_path / "many").iterdir())) == 300
     for number in range(3):
         name = f"{number:06d}.png"
-        few, many = (np.asarray(Image.open(tmp_path / part / name)) for part in ("few", "many"))
-        assert few.shape == (8, 8) and few.dtype == np.uint8
-        assert np.array_equal(few, many)
-        assert not np.array_equal(few, np.asarray(Image.open(tmp_path / "other" / name)))
+        first, second = (np.asarray(Image.open(tmp_path / part / name)) for part in ("few", "many"))
+        assert first.shape == (8, 8) and first.dtype == np.uint8
+        assert np.array_equal(first, second)
+        assert not np.array_equal(first, np.asarray(Image.open(tmp_path / "other" / name)))
     assert grid == tmp_path / "many-grid.png" and Image.open(grid).size > (80, 80)
-    assert other.exists()
+    assert other_grid.exists()
 
 
 def test_samples_overwrite_nothing(trained_run: Path, tmp_path: Path) -> None:
@@ -283,14 +283,14 @@ def test_an_interrupted_folder_of_samples_is_not_in_the_way(
     def interrupt(*_: int) -> None:
         raise KeyboardInterrupt
 
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    for out in (tmp_path / "new", mine):
+    existing = tmp_path / "mine"
+    existing.mkdir()
+    for out in (tmp_path / "new", existing):
         with pytest.raises(KeyboardInterrupt):
             sample_to_folder(trained_run, 3, out, progress=interrupt)
     assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
-    sample_to_folder(trained_run, 3, mine)
-    assert len(list(mine.iterdir())) == 3
+    sample_to_folder(trained_run, 3, existing)
+    assert len(list(existing.iterdir())) == 3
 
 
 def test_folders_that_are_no_finished_run(

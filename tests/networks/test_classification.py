@@ -48,25 +48,25 @@ def test_batches_come_back_in_order_with_what_is_said_of_each_image(in_threads: 
     assert judge.training
     expected = classified_pixels(judge, images)
     for name in DiscriminatorOutput._fields:
-        together = torch.cat([getattr(output, name) for _, output in outputs])
-        torch.testing.assert_close(together, getattr(expected, name), rtol=1e-5, atol=1e-6)
-        assert not together.requires_grad
+        joined = torch.cat([getattr(output, name) for _, output in outputs])
+        torch.testing.assert_close(joined, getattr(expected, name), rtol=1e-5, atol=1e-6)
+        assert not joined.requires_grad
     floats = images.float() / 255
     torch.testing.assert_close(classified_pixels(judge, floats), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_batch_is_read_when_it_is_wanted() -> None:
-    read: list[int] = []
+    numbers: list[int] = []
 
     def batches() -> Iterator[tuple[int, Tensor]]:
         for number in range(100):
-            read.append(number)
+            numbers.append(number)
             yield number, pixels(2)
 
     outputs = run_batches(judge_pixels(network()), batches(), CPU, in_threads=False)
-    assert not read
+    assert not numbers
     next(outputs)
-    assert read == [0]
+    assert numbers == [0]
 
 
 def test_bf16_is_that_of_autocast_and_comes_back_as_float32() -> None:
@@ -112,7 +112,7 @@ def test_training_predict_and_score_say_the_same_of_every_image(
 
     for number, image in enumerate(images):
         Image.fromarray(image[:, :, 0]).save(tmp_path / f"{number:04d}.png")
-    for given in (tmp_path, images):
-        predicted = predict(classifier, given)
+    for source in (tmp_path, images):
+        predicted = predict(classifier, source)
         assert predicted.labels.tolist() == classes.tolist()
         assert np.array_equal(predicted.probabilities, torch.softmax(tested, dim=1).numpy())

@@ -56,7 +56,7 @@ def images_of(rows: int, seed: int) -> Tensor:
 
 
 def network_of(kind: str, passes: int = 20) -> ComparingDiscriminator:
-    """A network that has been shown so many batches of three groups."""
+    """A network after `passes` batches of three groups."""
     torch.manual_seed(0)
     network = build_discriminator(KINDS[kind], SHAPE, 4)
     assert isinstance(network, ComparingDiscriminator)
@@ -74,17 +74,17 @@ def test_an_image_is_judged_alike_alone_in_company_and_in_another_order(kind: st
         network_of(kind, passes=200 if kind == "imagenet" else 20),
         images_of(40, seed=50),
     )
-    together = classified(network, images).logits
-    assert together.std(dim=0).min() > 1e-4
+    logits = classified(network, images).logits
+    assert logits.std(dim=0).min() > 1e-4
     alone = torch.cat([classified(network, image).logits for image in images.split(1)])
-    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(alone, logits, rtol=1e-5, atol=1e-5)
     order = torch.randperm(40)
     torch.testing.assert_close(
-        classified(network, images[order]).logits, together[order], rtol=1e-5, atol=1e-5
+        classified(network, images[order]).logits, logits[order], rtol=1e-5, atol=1e-5
     )
     copies = images[:1].expand(40, -1, -1, -1)
     torch.testing.assert_close(
-        classified(network, copies).logits, together[:1].expand(40, -1), rtol=1e-5, atol=1e-5
+        classified(network, copies).logits, logits[:1].expand(40, -1), rtol=1e-5, atol=1e-5
     )
     assert network.training
 
@@ -96,19 +96,21 @@ def test_the_mean_of_the_first_passes_has_no_trace_of_where_it_started(kind: str
     torch.testing.assert_close(
         network.running_closeness, torch.zeros_like(network.running_closeness)
     )
-    seen: list[Tensor] = []
+    outputs: list[Tensor] = []
     assert network.minibatch is not None
     features = network.minibatch.in_features
     network.minibatch.register_forward_hook(
-        lambda _, __, output: seen.append(output[:12, features:])
+        lambda _, __, output: outputs.append(output[:12, features:])
     )
     for number in range(3):
         network(images_of(18, seed=number), [6, 6, 6])
-    torch.testing.assert_close(network.running_closeness, torch.cat(seen).mean(dim=0).detach())
-    # Neither what is not said to be real nor what is looked at in evaluation counts.
+    torch.testing.assert_close(network.running_closeness, torch.cat(outputs).mean(dim=0).detach())
+    # Neither groups that are not known to be real nor images of an evaluation count.
     network(images_of(18, seed=5))
     classified(network, images_of(18, seed=6))
-    torch.testing.assert_close(network.running_closeness, torch.cat(seen[:3]).mean(dim=0).detach())
+    torch.testing.assert_close(
+        network.running_closeness, torch.cat(outputs[:3]).mean(dim=0).detach()
+    )
 
 
 @every_kind
@@ -116,7 +118,7 @@ def test_weights_without_the_running_mean_are_refused(kind: str) -> None:
     network = network_of(kind)
     state = network.state_dict()
     del state["closeness_batches"]
-    # The first networks that kept a mean did not count.
+    # The first networks that kept a running mean did not count the batches.
     restored = build_discriminator(KINDS[kind], SHAPE, 4)
     restored.load_state_dict(state)
     images = images_of(3, seed=60)
@@ -166,11 +168,11 @@ def test_test_errors_are_those_of_predict_and_of_score(
         labels[number] = data.classes.index(row["label"])
     errors = json.loads((comparing_run / "results.json").read_text())["test_errors"]
     assert int((labels != data.test.labels).sum()) == errors
-    seen = embed(run_embedding(comparing_run), stream_of_array("digits", data.test.images))
-    assert np.array_equal(np.asarray(seen.images.logits).argmax(axis=1), labels)
+    embedding = embed(run_embedding(comparing_run), stream_of_array("digits", data.test.images))
+    assert np.array_equal(np.asarray(embedding.images.logits).argmax(axis=1), labels)
     (alone,) = predict(comparing_run, sorted(folder.iterdir())[3]).probabilities
-    beside = predict(comparing_run, folder).probabilities[3]
-    np.testing.assert_allclose(alone, beside, atol=1e-6)
+    in_folder = predict(comparing_run, folder).probabilities[3]
+    np.testing.assert_allclose(alone, in_folder, atol=1e-6)
 
 
 def plain_weights(run: Path, name: str) -> None:
@@ -193,9 +195,9 @@ def test_a_run_of_before_is_refused_in_one_line_but_its_generator_works(
     plain_weights(old, "generator")
     with pytest.raises(
         UserError, match=r"classifier\.safetensors: expected the running mean"
-    ) as told:
+    ) as caught:
         load_classifier(old)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     sample(old, 2, out=tmp_path / "samples")
     assert len(list((tmp_path / "samples").iterdir())) == 2
 
@@ -225,13 +227,13 @@ def test_the_mean_follows_the_averaged_weights_and_is_resumed_exactly(
         assert restored is not None
         return {name: part for name, part in restored[1].items() if name != "train_seconds"}
 
-    whole = run(tmp_path / "whole")
+    uninterrupted = run(tmp_path / "whole")
     for player in ("discriminator", "baseline"):
-        now = whole[player]["network"]["running_closeness"]
-        average = whole[player]["average"]["module.running_closeness"]
+        now = uninterrupted[player]["network"]["running_closeness"]
+        average = uninterrupted[player]["average"]["module.running_closeness"]
         assert torch.isfinite(average).all() and (average - now).abs().max() > 1e-4
-        assert whole[player]["network"]["closeness_batches"] == whole["step"]
+        assert uninterrupted[player]["network"]["closeness_batches"] == uninterrupted["step"]
     calls = iter(range(100))
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", lambda: next(calls) >= 7)
-    assert equal_states(run(tmp_path / "stopped"), whole)
+    assert equal_states(run(tmp_path / "stopped"), uninterrupted)

@@ -20,10 +20,10 @@ def test_it_is_that_of_the_authors(shape: tuple[int, ...]) -> None:
     expected = cross_normed(inputs, layer.weight, layer.bias)
     outputs = layer(inputs, shape[0] // 2)
     torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-12)
-    given = (inputs, layer.weight, layer.bias)
-    gradients = (torch.autograd.grad(y.sin().sum(), given) for y in (outputs, expected))
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-10)
+    leaves = (inputs, layer.weight, layer.bias)
+    gradients = (torch.autograd.grad(y.sin().sum(), leaves) for y in (outputs, expected))
+    for gradient, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-10)
 
 
 def test_each_half_is_the_measure_of_half_of_the_channels() -> None:

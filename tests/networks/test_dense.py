@@ -86,13 +86,13 @@ def test_bf16_products_have_gradients_near_those_of_fp32() -> None:
 
 
 def test_a_bank_is_a_function_of_its_seed() -> None:
-    like = torch.empty(30, 10)
+    inputs = torch.empty(30, 10)
     cuts = []
     for seed in (1, 1, 2):
         bank = NoiseBank(size=10_000)
         bank.fill(seed)
         torch.manual_seed(5)
-        cuts.append(bank.cut(like))
+        cuts.append(bank.cut(inputs))
     assert torch.equal(cuts[0], cuts[1])
     assert not torch.equal(cuts[0], cuts[2])
 

@@ -40,7 +40,7 @@ def generator(settings: ConvSettings | MLPSettings, seed: int = 0) -> Generator:
 
 @pytest.mark.parametrize("training", [True, False])
 def test_with_a_reference_a_sample_does_not_depend_on_its_batch_mates(training: bool) -> None:
-    virtual, joint = (generator(each).train(training) for each in (VIRTUAL, CONV))
+    virtual, joint = (generator(settings).train(training) for settings in (VIRTUAL, CONV))
     latent = virtual.latent(7, "cpu")
     images = virtual(latent)
     assert images.shape == (7, *SHAPE)
@@ -53,7 +53,7 @@ def test_virtual_batch_normalization_takes_the_place_of_each_batch_normalization
     virtual, joint = generator(VIRTUAL), generator(CONV)
     kinds = (VirtualBatchNorm1d, VirtualBatchNorm2d)
     layers = [layer for layer in virtual.modules() if isinstance(layer, kinds)]
-    assert len(layers) == sum(isinstance(each, BatchNormWithoutGain) for each in joint.modules())
+    assert len(layers) == sum(isinstance(layer, BatchNormWithoutGain) for layer in joint.modules())
     # And nothing else: as many weights of the same shapes.
     shapes = (sorted(w.shape for w in network.parameters()) for network in (virtual, joint))
     assert next(shapes) == next(shapes)
@@ -68,8 +68,8 @@ def test_virtual_batch_normalization_of_other_sizes(shape: tuple[int, int, int])
     initialize_from_data(network, network.latent(20, "cpu"))
     images = network(network.latent(3, "cpu"))
     assert images.shape == (3, *shape)
-    before = torch.atanh(images.clamp(-0.999, 0.999))
-    assert before.std().item() == pytest.approx(0.1, rel=0.5)
+    preactivations = torch.atanh(images.clamp(-0.999, 0.999))
+    assert preactivations.std().item() == pytest.approx(0.1, rel=0.5)
 
 
 @pytest.mark.parametrize("kind", BY_BATCH)
@@ -79,13 +79,13 @@ def test_samples_by_the_statistics_of_their_batch(kind: str) -> None:
     trained = torch.cat([network.train()(rows) for rows in latent.split(4)])
     network.eval()
     torch.testing.assert_close(network(latent), trained)
-    # Each by those beside it, four at a time.
+    # Each row is normalized with those beside it, four at a time.
     mixed = latent[torch.tensor([4, 1, 2, 3, 0, 5, 6, 7])]
     assert not torch.allclose(network(mixed)[1:4], trained[1:4], atol=1e-5)
     assert not any("running" in name for name in network.state_dict())
     with pytest.raises(ValueError, match=r"one row alone in batches of 4, .*got 5 rows"):
         network(latent[:5])
-    # Of the first samples no more than their number depends on how many are drawn.
+    # The first samples do not depend on how many are drawn, but for the count.
     assert torch.equal(fixed_samples(network, 5, seed=0), fixed_samples(network, 8, seed=0)[:5])
 
 
@@ -100,8 +100,8 @@ def test_epsilons_reach_every_layer() -> None:
         if hasattr(layer, "eps")
     ]
     assert epsilons == [1e-6] * (10 + 4)
-    of_virtual = generator(replace(VIRTUAL, normalization_epsilon=1e-6))
-    assert {layer.eps for layer in of_virtual.modules() if hasattr(layer, "eps")} == {1e-6}
+    virtual = generator(replace(VIRTUAL, normalization_epsilon=1e-6))
+    assert {layer.eps for layer in virtual.modules() if hasattr(layer, "eps")} == {1e-6}
     mlp = MLPSettings(generator_hidden=(8, 7), normalization_epsilon=1e-6)
     assert [layer.eps for layer in generator(mlp).modules() if hasattr(layer, "eps")] == [1e-6] * 3
 
@@ -128,15 +128,15 @@ def test_pixels_of_cifar10_are_the_authors() -> None:
     pixels = to_network(levels, pixel_range)
     torch.testing.assert_close(pixels.flatten(), (torch.arange(256) - 127.5) / 128)
     assert torch.equal(to_uint8(pixels, pixel_range), levels)
-    # What a generator makes beyond is white.
+    # Values of a generator above the range are white.
     assert to_uint8(torch.ones(1, 1, 1, 1), pixel_range).item() == 255
 
 
 @pytest.fixture(scope="module")
 def three_classes() -> DataSet:
-    drawn = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.arange(24) % 3
-    images = drawn.integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (24, 16, 16, 3), dtype=np.uint8)
     return data_set_from_arrays(images[:18], labels[:18], images[18:], labels[18:])
 
 
@@ -154,12 +154,12 @@ def test_a_run_draws_what_its_generator_made(
         hardware=HardwareSettings(accelerator="cpu", precision="fp32"),
     )
     train(recipe, tmp_path / "run", data=three_classes, console=quiet)
-    few, many = (sample(tmp_path / "run", count, seed=3) for count in (5, 11))
-    assert np.array_equal(few, many[:5])
+    five, eleven = (sample(tmp_path / "run", count, seed=3) for count in (5, 11))
+    assert np.array_equal(five, eleven[:5])
     network = load_generator(tmp_path / "run")
     size = network.sample_batch or 256
     latent = network.latent(size, "cpu", torch.Generator().manual_seed(3))
     with torch.no_grad():
-        made = to_uint8(network(latent), network.pixel_range).numpy()
-    assert np.array_equal(next(draw(tmp_path / "run", size, seed=3)), made)
-    assert np.array_equal(few[:4], made[:4])
+        images = to_uint8(network(latent), network.pixel_range).numpy()
+    assert np.array_equal(next(draw(tmp_path / "run", size, seed=3)), images)
+    assert np.array_equal(five[:4], images[:4])

@@ -50,7 +50,7 @@ def test_each_group_is_normalized_as_if_it_were_alone(name: str) -> None:
     layer, inputs = layer_and_inputs(name)
     alone = [copy.deepcopy(layer.norm)(group) for group in inputs.split(SIZES)]
     assert torch.equal(layer(inputs, SIZES), torch.cat(alone))
-    # Which is another result than that of one batch.
+    # One batch normalized as a whole gives another result.
     assert not torch.allclose(layer(inputs), torch.cat(alone), atol=0.1)
     assert torch.equal(layer(inputs), copy.deepcopy(layer.norm)(inputs))
 
@@ -91,9 +91,9 @@ def test_in_evaluation_no_sample_depends_on_others(name: str) -> None:
     layer, inputs = layer_and_inputs(name)
     layer(inputs, SIZES)
     layer.eval()
-    together = layer(inputs, SIZES)
+    outputs = layer(inputs, SIZES)
     torch.testing.assert_close(
-        torch.cat([layer(sample) for sample in inputs.split(1)]), together, rtol=1e-12, atol=1e-12
+        torch.cat([layer(sample) for sample in inputs.split(1)]), outputs, rtol=1e-12, atol=1e-12
     )
 
 
@@ -113,7 +113,7 @@ def test_layers_within_a_network_are_told_of_the_groups() -> None:
     with groups_of_batch(network, SIZES, running=[0, 1]):
         grouped = network(inputs)
     assert torch.equal(grouped, torch.cat([plain(group) for group in inputs.split(SIZES)]))
-    # Twice for each of two groups.
+    # Two passes of two groups each.
     assert network[1].norm.num_batches_tracked == 4
     with pytest.raises(KeyError), groups_of_batch(network, SIZES):
         raise KeyError
@@ -151,9 +151,9 @@ def test_a_classifier_beside_generated_images_is_that_of_real_ones_alone() -> No
     network = ImageNetDiscriminator(settings, (3, 32, 32), 4)
     GroupedBatchNorm.convert(network)
     alone = copy.deepcopy(network)
-    real, others = torch.rand(8, 3, 32, 32), torch.rand(16, 3, 32, 32) - 100
+    real, generated = torch.rand(8, 3, 32, 32), torch.rand(16, 3, 32, 32) - 100
     with groups_of_batch(network, [8, 16], running=[0]):
-        network(torch.cat([real, others]))
+        network(torch.cat([real, generated]))
     alone(real)
     assert torch.equal(classified(network, real).logits, classified(alone, real).logits)
 

@@ -55,7 +55,7 @@ AUTHORS = replace(
     minibatch_projection="plain",
     data_dependent_initialization=False,
 )
-"""As in the authors' code, where `SMALL` is as in earlier versions of ours."""
+"""Settings as in the authors' code; `SMALL` has those of earlier versions."""
 SHAPE = (3, 32, 32)
 
 
@@ -70,7 +70,7 @@ def images_of(rows: int, seed: int = 1) -> Tensor:
 def discriminator(
     settings: ImageNetSettings = SMALL, outputs: int = 4, seed: int = 0
 ) -> ImageNetDiscriminator:
-    """One without noise, its layers set from data if they are."""
+    """A discriminator without noise, initialized from data if its settings say so."""
     torch.manual_seed(seed)
     network = ImageNetDiscriminator(replace(settings, input_noise=0.0), SHAPE, outputs)
     if settings.data_dependent_initialization:
@@ -79,14 +79,14 @@ def discriminator(
 
 
 def closenesses(network: ImageNetDiscriminator, images: Tensor, groups: Sequence[int]) -> Tensor:
-    """What the output layer is given beside the features, [batch, halves, kernels], without the bias."""
-    seen: list[Tensor] = []
-    hook = network.output.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    """Inputs of the output layer but for features and bias, [batch, halves, kernels]."""
+    calls: list[Tensor] = []
+    hook = network.output.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
     with torch.no_grad():
         network(images, groups)
     hook.remove()
     assert network.minibatch is not None and network.minibatch.bias is not None
-    return (seen[0][:, network.minibatch.in_features :] - network.minibatch.bias).unflatten(
+    return (calls[0][:, network.minibatch.in_features :] - network.minibatch.bias).unflatten(
         1, (2, -1)
     )
 
@@ -107,8 +107,8 @@ def test_networks_have_the_papers_sizes() -> None:
     doublings = sum(25 * a * b for a, b in zip(inputs, maps[1:], strict=False))
     expected = 8192 * 4 * 4 * 512 + 2 * sum(maps) + doublings + 25 * inputs[-1] * 3 + 3
     assert count(maker) == expected
-    drawn = sum(number * (4 * 2**level) ** 2 for level, number in enumerate(noise))
-    assert maker.latent_size == 8192 + drawn
+    noise_size = sum(number * (4 * 2**level) ** 2 for level, number in enumerate(noise))
+    assert maker.latent_size == 8192 + noise_size
 
 
 def test_settings_of_the_paper() -> None:
@@ -118,8 +118,8 @@ def test_settings_of_the_paper() -> None:
     assert (recipe.optimizer.learning_rate, recipe.optimizer.beta1) == (4e-4, 0.5)
     objective = recipe.objective
     assert objective.real_or_generated.positive_target == 0.75
-    on = [name for name, settings in objective.terms().items() if settings.weight > 0]
-    assert on == ["supervised", "real_or_generated", "target"]
+    terms = [name for name, settings in objective.terms().items() if settings.weight > 0]
+    assert terms == ["supervised", "real_or_generated", "target"]
     assert objective.target.probability == objective.real_or_generated.positive_target / 2
 
 
@@ -178,35 +178,37 @@ def test_impossible_settings(change: dict[str, Any], message: str) -> None:
 
 def test_logits_are_those_of_a_softmax_with_one_class_more() -> None:
     network = discriminator().eval()
-    seen: list[Tensor] = []
-    network.output.register_forward_hook(lambda _, __, output: seen.append(output))
+    outputs: list[Tensor] = []
+    network.output.register_forward_hook(lambda _, __, output: outputs.append(output))
     logits = network(images_of(5)).logits
-    whole = torch.softmax(seen[0], dim=1)
-    assert whole.shape == (5, 5)
+    probabilities = torch.softmax(outputs[0], dim=1)
+    assert probabilities.shape == (5, 5)
     padded = torch.cat([logits, torch.zeros(5, 1)], dim=1)
-    torch.testing.assert_close(torch.softmax(padded, dim=1), whole)
-    torch.testing.assert_close(torch.sigmoid(real_probability_logit(logits)), 1 - whole[:, -1])
+    torch.testing.assert_close(torch.softmax(padded, dim=1), probabilities)
+    torch.testing.assert_close(
+        torch.sigmoid(real_probability_logit(logits)), 1 - probabilities[:, -1]
+    )
 
 
 def test_all_groups_but_the_last_are_the_real_half() -> None:
     images = images_of(12)
-    together = closenesses(discriminator(), images, [8, 4])
-    torch.testing.assert_close(closenesses(discriminator(), images, [4, 4, 4]), together)
-    assert not torch.allclose(closenesses(discriminator(), images, [4, 8]), together)
+    expected = closenesses(discriminator(), images, [8, 4])
+    torch.testing.assert_close(closenesses(discriminator(), images, [4, 4, 4]), expected)
+    assert not torch.allclose(closenesses(discriminator(), images, [4, 8]), expected)
 
 
 def test_a_collapsed_generator_gives_itself_away() -> None:
     images = torch.cat([images_of(6), images_of(1, seed=2).expand(6, -1, -1, -1)])
-    near = closenesses(discriminator(), images, [6, 6])
-    torch.testing.assert_close(near[6:, 1], torch.ones(6, 3), atol=1e-4, rtol=0)
-    assert near[6:, 0].mean() < 0.9 and near[:6, 1].mean() < 0.9
+    closeness = closenesses(discriminator(), images, [6, 6])
+    torch.testing.assert_close(closeness[6:, 1], torch.ones(6, 3), atol=1e-4, rtol=0)
+    assert closeness[6:, 0].mean() < 0.9 and closeness[:6, 1].mean() < 0.9
 
 
 def test_generated_images_are_judged_by_the_real_ones_beside_them() -> None:
     network = discriminator()
     generated = images_of(4).requires_grad_()
-    others = [images_of(4, seed=seed) for seed in (2, 3)]
-    first, second = (network(torch.cat([real, generated]), [4, 4]).logits[4:] for real in others)
+    halves = [images_of(4, seed=seed) for seed in (2, 3)]
+    first, second = (network(torch.cat([real, generated]), [4, 4]).logits[4:] for real in halves)
     assert not torch.allclose(first, second)
     (slope,) = torch.autograd.grad(first.sum(), generated)
     assert slope.abs().max() > 0
@@ -245,14 +247,14 @@ def test_features_depend_on_the_mix_of_a_joint_normalization_alone() -> None:
     real, generated = images_of(8), 0.3 * images_of(4, seed=2)
 
     def change(settings: ImageNetSettings) -> float:
-        """Of the features of the same images beside the same, where the real ones come twice; relative."""
-        once, twice = (
+        """Relative change of the generated images' features if the real images come twice."""
+        single, double = (
             discriminator(settings)(
                 torch.cat([*half, generated]), [len(half) * 8, 4]
             ).features.detach()
             for half in ([real], [real, real])
         )
-        return float((once[8:] - twice[16:]).norm() / once[8:].norm())
+        return float((single[8:] - double[16:]).norm() / single[8:].norm())
 
     assert change(AUTHORS) < 1e-5
     assert change(SMALL) > 0.05
@@ -273,7 +275,7 @@ def test_initial_weights_are_the_authors() -> None:
     convolutions = [layer for layer in judge.layers if isinstance(layer, torch.nn.Conv2d)]
     weights = torch.cat([layer.weight.flatten() for layer in convolutions])
     assert weights.abs().max() <= 0.04
-    # Of a normal distribution of deviation .02 without what lies beyond two of them.
+    # A normal distribution of deviation 0.02, truncated at two deviations.
     assert weights.std().item() == pytest.approx(0.02 * 0.8796, rel=0.02)
     assert judge.minibatch is not None
     gains = [layer.weight for layer in judge.layers if isinstance(layer, CrossBatchNorm)]
@@ -289,11 +291,11 @@ def test_initial_weights_are_the_authors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "groups", "got"), [(3, None, "2 and 1"), (5, [2, 2, 1], "4 and 1")]
+    ("rows", "groups", "sizes"), [(3, None, "2 and 1"), (5, [2, 2, 1], "4 and 1")]
 )
-def test_halves_too_small_to_compare_with(rows: int, groups: list[int] | None, got: str) -> None:
+def test_halves_too_small_to_compare_with(rows: int, groups: list[int] | None, sizes: str) -> None:
     with pytest.raises(
-        UserError, match=rf"halves of at least 2 images each.*got {got}.*batch-size"
+        UserError, match=rf"halves of at least 2 images each.*got {sizes}.*batch-size"
     ):
         discriminator()(images_of(rows), groups)
 
@@ -309,14 +311,14 @@ def test_noise_of_every_size_reaches_the_image() -> None:
     torch.manual_seed(0)
     maker = ImageNetGenerator(SMALL, SHAPE)
     latent = maker.latent(2, "cpu")
-    before = maker(latent)
+    images = maker(latent)
     sizes = [6, 2, 8, 16, 64, 256, 1024]
     assert sum(sizes) == maker.latent_size
     for part in range(len(sizes)):
         first = sum(sizes[:part])
         changed = latent.clone()
         changed[:, first : first + sizes[part]] *= -1
-        assert not torch.allclose(maker(changed), before, atol=1e-6)
+        assert not torch.allclose(maker(changed), images, atol=1e-6)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -348,9 +350,9 @@ def test_the_reference_is_restored_with_the_weights() -> None:
 @pytest.fixture(scope="module")
 def three_classes() -> DataSet:
     """Coloured noise: the class is the channel that is bright."""
-    drawn = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     labels = np.arange(36) % 3
-    images = drawn.integers(0, 100, (36, 32, 32, 3), dtype=np.uint8)
+    images = rng.integers(0, 100, (36, 32, 32, 3), dtype=np.uint8)
     images[np.arange(36), :, :, labels] += 120
     return data_set_from_arrays(images[:24], labels[:24], images[24:], labels[24:])
 
@@ -375,8 +377,8 @@ def test_training_saving_sampling(
     maker = load_generator(out)
     assert torch.equal(fixed_samples(maker, 2, 0), fixed_samples(load_generator(out), 2, 0))
     alone = predict(out, tmp_path / "samples" / "000000.png").probabilities
-    beside = predict(out, tmp_path / "samples").probabilities
-    np.testing.assert_allclose(alone[0], beside[0], atol=1e-5)
+    in_folder = predict(out, tmp_path / "samples").probabilities
+    np.testing.assert_allclose(alone[0], in_folder[0], atol=1e-5)
 
 
 def test_resuming_equals_not_stopping(
@@ -410,16 +412,16 @@ def test_generated_images_are_never_shown_alone(
     monkeypatch: pytest.MonkeyPatch,
     term: TermSettings,
 ) -> None:
-    shown: list[tuple[int, ...]] = []
+    passes: list[tuple[int, ...]] = []
     forward = ImageNetDiscriminator.forward
 
     def spied(
         self: Discriminator, images: Tensor, group_sizes: Sequence[int] | None = None
     ) -> DiscriminatorOutput:
         if self.training and group_sizes is not None:
-            shown.append(tuple(group_sizes))
+            passes.append(tuple(group_sizes))
         elif self.training:
-            shown.append((len(images),))
+            passes.append((len(images),))
         return forward(self, images, group_sizes)
 
     monkeypatch.setattr(ImageNetDiscriminator, "forward", spied)
@@ -435,8 +437,8 @@ def test_generated_images_are_never_shown_alone(
     )
     if recipe.objective.is_simultaneous:
         # One pass of both players, whose real images are labelled; and the baseline's.
-        assert shown == 4 * [(6, 6), (6,)]
+        assert passes == 4 * [(6, 6), (6,)]
     else:
         # The initialization of discriminator and baseline; then, a step: the discriminator's, the
         # generator's, and the baseline's, which knows real images alone.
-        assert shown == [(24,), (24,), *4 * [(6, 6, 6), (6, 6), (6,)]]
+        assert passes == [(24,), (24,), *4 * [(6, 6, 6), (6, 6), (6,)]]

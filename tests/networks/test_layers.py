@@ -1,4 +1,4 @@
-"""Batch normalization without a gain: what torch's is, and what torch makes of it."""
+"""Batch normalization without a gain agrees with torch's, and goes through torch's conversions."""
 
 import copy
 
@@ -30,7 +30,7 @@ SETTINGS: dict[str, NetworkSettings] = {
 }
 """Networks without noise in those parts that have batch normalization."""
 
-# Of generator and discriminator.
+# Numbers of batch normalizations in generator and discriminator.
 NORMALIZATIONS = {"mlp": (2, 0), "conv": (3, 0), "imagenet": (0, 8)}
 
 
@@ -55,24 +55,24 @@ def test_synchronized_batch_normalization_takes_the_place_of_every_one(kind: str
         generator.latent(6, "cpu"),  # type: ignore[operator]
         torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(2)) * 2 - 1,
     )
-    for network, count, given in zip(
+    for network, count, batch in zip(
         (generator, discriminator), NORMALIZATIONS[kind], inputs, strict=True
     ):
         network.double()
         synchronized = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(network))
         left = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
-        made = [layer for layer in synchronized.modules() if isinstance(layer, _BatchNorm)]
-        assert len(left) == len(made) == count
-        assert all(isinstance(layer, nn.SyncBatchNorm) for layer in made)
+        converted = [layer for layer in synchronized.modules() if isinstance(layer, _BatchNorm)]
+        assert len(left) == len(converted) == count
+        assert all(isinstance(layer, nn.SyncBatchNorm) for layer in converted)
         expected, actual = (
-            outputs_and_gradients(each, given.double()) for each in (network, synchronized)
+            outputs_and_gradients(model, batch.double()) for model in (network, synchronized)
         )
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
-        for old, new in zip(left, made, strict=True):
+        for old, new in zip(left, converted, strict=True):
             torch.testing.assert_close(
                 (new.running_mean, new.running_var), (old.running_mean, old.running_var)
             )
-        expected, actual = (each.eval()(given.double()) for each in (network, synchronized))
+        expected, actual = (model.eval()(batch.double()) for model in (network, synchronized))
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -90,18 +90,18 @@ def test_the_gain_stays_1_after_conversion_and_weights_go_both_ways() -> None:
     assert torch.equal(network[1].weight, torch.ones(5))
     assert not torch.equal(network[1].bias, bias)
 
-    ours = nn.Sequential(nn.Linear(4, 5), BatchNormWithoutGain(5), nn.Linear(5, 3))
-    ours.load_state_dict(network.state_dict())
+    restored = nn.Sequential(nn.Linear(4, 5), BatchNormWithoutGain(5), nn.Linear(5, 3))
+    restored.load_state_dict(network.state_dict())
     inputs = torch.randn(8, 4)
-    assert torch.equal(ours.eval()(inputs), network.eval()(inputs))
-    again = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(ours)).eval()
-    missing = again.load_state_dict(ours.state_dict(), strict=False)
+    assert torch.equal(restored.eval()(inputs), network.eval()(inputs))
+    synchronized = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(restored)).eval()
+    missing = synchronized.load_state_dict(restored.state_dict(), strict=False)
     assert missing.missing_keys == ["1.weight"] and not missing.unexpected_keys
-    assert torch.equal(again(inputs), network(inputs))
+    assert torch.equal(synchronized(inputs), network(inputs))
 
     trained = network.state_dict() | {"1.weight": torch.full((5,), 2.0)}
     with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "1.weight"'):
-        ours.load_state_dict(trained)
+        restored.load_state_dict(trained)
 
 
 def test_names_of_the_weights_are_those_of_former_versions() -> None:
@@ -121,24 +121,24 @@ def test_names_of_the_weights_are_those_of_former_versions() -> None:
 @pytest.mark.parametrize("shape", [(20, 5), (6, 5, 4), (6, 5, 3, 2), (2, 5, 2, 2, 2)])
 def test_it_is_torchs_with_a_gain_of_1(shape: tuple[int, ...]) -> None:
     build = [nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d][len(shape) - 2]
-    ours, torchs = BatchNormWithoutGain(5), build(5)
+    gainless, reference = BatchNormWithoutGain(5), build(5)
     for _ in range(3):
         inputs = torch.randn(shape) * 3 + 1
-        assert torch.equal(ours(inputs), torchs(inputs))
-    assert torch.equal(ours.eval()(inputs), torchs.eval()(inputs))
+        assert torch.equal(gainless(inputs), reference(inputs))
+    assert torch.equal(gainless.eval()(inputs), reference.eval()(inputs))
 
 
 def test_running_statistics_can_be_taken_anew_over_all_data() -> None:
     """`update_bn` finds the layer, and wants the mean over batches in place of the moving average."""
-    ours, torchs = BatchNormWithoutGain(5), nn.BatchNorm1d(5)
+    gainless, reference = BatchNormWithoutGain(5), nn.BatchNorm1d(5)
     batches = [torch.randn(20, 5) * 3 + 1 for _ in range(4)]
-    for layer in (ours, torchs):
+    for layer in (gainless, reference):
         layer(torch.randn(20, 5))
         update_bn(batches, layer)
-    torch.testing.assert_close(ours.running_mean, torch.stack(batches).mean(dim=(0, 1)))
-    assert torch.equal(ours.running_mean, torchs.running_mean)
-    assert torch.equal(ours.running_var, torchs.running_var)
-    assert ours.momentum == 0.1
+    torch.testing.assert_close(gainless.running_mean, torch.stack(batches).mean(dim=(0, 1)))
+    assert torch.equal(gainless.running_mean, reference.running_mean)
+    assert torch.equal(gainless.running_var, reference.running_var)
+    assert gainless.momentum == 0.1
 
 
 def test_an_input_without_channels() -> None:

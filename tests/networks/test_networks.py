@@ -112,12 +112,12 @@ def test_blocks_of_images_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         loss = (output.logits.sin().sum() + output.features.cos().sum()) / 50
         return [output.logits, *torch.autograd.grad(loss, [leaf, *network.parameters()])]
 
-    whole = logits_and_gradients()
-    # The widest maps of 13 images.
+    expected = logits_and_gradients()
+    # Room for the widest maps of 13 images.
     monkeypatch.setattr(layers, "LARGEST_MAPS_BYTES", 13 * 8 * 16 * 16 * 8)
     in_blocks = logits_and_gradients()
     assert sizes == [50, 13, 13, 13, 11]
-    torch.testing.assert_close(in_blocks, whole, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(in_blocks, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("largest_maps_bytes", [layers.LARGEST_MAPS_BYTES, 10 * 8 * 16 * 16 * 4])
@@ -149,9 +149,9 @@ def test_samples_are_compared_in_groups_as_large_as_in_a_step() -> None:
     torch.manual_seed(0)
     network = build_discriminator(replace(STILL_CONV, minibatch_kernels=5), (3, 16, 16), 4)
     images = torch.rand(10, 3, 16, 16)
-    whole = network(images).logits
+    logits = network(images).logits
     network.group_size = 4
     assert network.groups_of(10) == [4, 4, 2]
     parts = torch.cat([network(part).logits for part in images.split(4)])
     torch.testing.assert_close(network(images).logits, parts)
-    assert not torch.allclose(whole, parts)
+    assert not torch.allclose(logits, parts)

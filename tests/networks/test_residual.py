@@ -68,12 +68,12 @@ def test_images_depend_on_no_others_in_evaluation(normalization: str) -> None:
     settings = ResidualSettings(width=6, normalization=normalization)  # type: ignore[arg-type]
     network = build_discriminator(settings, (3, 16, 16), 3).eval()
     images = torch.randn(5, 3, 16, 16)
-    together, alone = network(images).logits, network(images[:1]).logits
-    torch.testing.assert_close(together[:1], alone)
+    logits, alone = network(images).logits, network(images[:1]).logits
+    torch.testing.assert_close(logits[:1], alone)
 
 
 def test_strong_and_generated_images_leave_evaluation_as_it_is() -> None:
-    """In evaluation the network says what one says that has seen the weak groups alone."""
+    """An evaluated network agrees with one that has seen the weak groups alone."""
     torch.manual_seed(0)
     mixed, weak_alone = (build_discriminator(SMALL, (3, 16, 16), 3) for _ in range(2))
     weak_alone.load_state_dict(mixed.state_dict())
@@ -85,8 +85,8 @@ def test_strong_and_generated_images_leave_evaluation_as_it_is() -> None:
             strong = 4 * torch.randn(8, 3, 16, 16) + 2
             batch = torch.cat([weak, strong])
             with groups_of_batch(mixed, [8, 8], running=[0]):
-                of_groups = mixed(batch).logits
-            torch.testing.assert_close(of_groups[:8], weak_alone(weak).logits)
+                logits = mixed(batch).logits
+            torch.testing.assert_close(logits[:8], weak_alone(weak).logits)
             spoilt(batch)
     images = torch.randn(6, 3, 16, 16)
 

@@ -75,9 +75,9 @@ def test_a_damaged_newest_falls_back_to_the_one_before(tmp_path: Path) -> None:
 def test_any_damage_falls_back_to_the_one_before(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, {"old": True})
     newest = save_checkpoint(tmp_path, 2, STATE, {"recipe": "a"})
-    whole, chance, fallen_back = newest.read_bytes(), random.Random(1), 0
+    intact, chance, fallen_back = newest.read_bytes(), random.Random(1), 0
     for _ in range(200):
-        newest.write_bytes(damaged(whole, chance))
+        newest.write_bytes(damaged(intact, chance))
         loaded = load_newest_checkpoint(tmp_path, {"recipe": "a"})
         assert loaded is not None
         if loaded.path == newest:
@@ -90,22 +90,22 @@ def test_any_damage_falls_back_to_the_one_before(tmp_path: Path) -> None:
 
 def test_one_of_another_run_is_not_used(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, {"step": 1}, {"recipe": "a", "data set": "x"})
-    other = save_checkpoint(tmp_path, 2, {"step": 2}, {"recipe": "a", "data set": "y"})
+    foreign = save_checkpoint(tmp_path, 2, {"step": 2}, {"recipe": "a", "data set": "y"})
     loaded = load_newest_checkpoint(tmp_path, {"recipe": "a", "data set": "x"})
     assert loaded is not None and loaded.state == {"step": 1}
     assert loaded.passed_over[0].problem == (
-        f"{other}: expected a checkpoint of this run, got one of another data set"
+        f"{foreign}: expected a checkpoint of this run, got one of another data set"
     )
     with pytest.raises(UserError, match=r"got one of another recipe; the older one cannot be used"):
         load_newest_checkpoint(tmp_path, {"recipe": "b", "data set": "y"})
-    kept = set_aside(other)
-    assert kept.exists() and not other.exists()
+    new_path = set_aside(foreign)
+    assert new_path.exists() and not foreign.exists()
     loaded = load_newest_checkpoint(tmp_path)
     assert loaded is not None and loaded.state == {"step": 1} and not loaded.passed_over
 
 
 def test_those_of_0_1_0_are_read(tmp_path: Path) -> None:
-    """They have neither a checksum nor an origin."""
+    """Checkpoints of 0.1.0 have neither a checksum nor an origin."""
     path = save_checkpoint(tmp_path, 1, STATE, {"recipe": "a"})
     tensors, metadata = load_tensors(path)
     save_file(tensors, path, metadata={"skeleton": metadata["skeleton"]})
@@ -120,7 +120,7 @@ def test_what_holds_other_tensors_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "reason"),
     [
         (PermissionError(13, "Permission denied"), "Permission denied"),
         (OSError(5, "Input/output error"), "Input/output error"),
@@ -128,7 +128,7 @@ def test_what_holds_other_tensors_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_a_good_one_that_cannot_be_read_now_is_not_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, reason: str
 ) -> None:
     save_checkpoint(tmp_path, 1, {"step": 1})
     newest = save_checkpoint(tmp_path, 2, {"step": 2})
@@ -137,7 +137,7 @@ def test_a_good_one_that_cannot_be_read_now_is_not_passed_over(
         raise fault
 
     monkeypatch.setattr(checkpoints, "load_tensors", refuse)
-    with pytest.raises(UserError, match=rf"^{newest}: expected a checkpoint, got {told}$"):
+    with pytest.raises(UserError, match=rf"^{newest}: expected a checkpoint, got {reason}$"):
         load_newest_checkpoint(tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -176,10 +176,10 @@ def test_a_process_short_of_files_or_memory_passes_none_over(tmp_path: Path) -> 
     command = [sys.executable, "-c", SHORT, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    first, *others = done.stdout.splitlines()
+    first, *lines = done.stdout.splitlines()
     assert first == f"OSError [Errno 24] Too many open files: '{tmp_path}'"
-    assert len(others) == 3
-    for line in others:
+    assert len(lines) == 3
+    for line in lines:
         assert line.startswith(f"UserError {newest}: expected a checkpoint, got "), line
         assert "damaged" not in line
 

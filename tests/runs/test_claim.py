@@ -100,16 +100,16 @@ def test_leftovers_of_every_folder_go(tmp_path: Path) -> None:
     for name in LEFTOVERS:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("half")
-    mine = tmp_path / "checkpoints" / ".tmp-notes.txt"
-    mine.write_text("of the user")
+    notes = tmp_path / "checkpoints" / ".tmp-notes.txt"
+    notes.write_text("of the user")
     with claimed(folder, resume=True):
-        kept = [name for name in names(tmp_path) if (tmp_path / name).is_file()]
-        assert kept == [".lock", "checkpoints/.tmp-notes.txt", "recipe.yaml"]
+        files = [name for name in names(tmp_path) if (tmp_path / name).is_file()]
+        assert files == [".lock", "checkpoints/.tmp-notes.txt", "recipe.yaml"]
         assert list(tmp_path.rglob(".convergan-aside-*")) == []
 
 
 def test_what_was_never_trained_goes_away_again(tmp_path: Path) -> None:
-    """The folders that were made for it too; those of the user stay, with what is in them."""
+    """Folders made for the run go too; those of the user stay, with what is in them."""
     (tmp_path / "mine").mkdir()
     for path, stays in (
         (tmp_path / "new" / "run", tmp_path),
@@ -154,7 +154,7 @@ def test_a_lock_that_was_left_makes_no_folder_a_used_one(tmp_path: Path) -> None
 
 
 def test_a_finished_run_is_not_claimed(tmp_path: Path) -> None:
-    """It may lie where nothing can be written."""
+    """A finished run may lie where nothing can be written."""
     folder = RunFolder(tmp_path)
     folder.begin(RECIPE, resume=False)
     folder.results.write_text("{}")
@@ -163,14 +163,14 @@ def test_a_finished_run_is_not_claimed(tmp_path: Path) -> None:
 
 
 def test_the_lock_outlives_a_release_beside_a_waiter(tmp_path: Path) -> None:
-    """Two at once, again and again: never both inside. An empty folder may stay."""
+    """Two processes enter again and again, never both at once. An empty folder may stay."""
     script = (
         "import sys, time; from pathlib import Path\n"
         "from convergan.errors import UserError\n"
         "from convergan.runs.claim import claimed\n"
         "from convergan.runs.folder import RunFolder\n"
         "inside = Path(sys.argv[1]) / 'inside'\n"
-        # Of the processor's time: a busy machine has them enter as often.
+        # Of the processor's time, so that on a busy machine they enter as often.
         "end = time.process_time() + 0.1\n"
         "entered = 0\n"
         "while time.process_time() < end:\n"

@@ -58,10 +58,10 @@ def test_any_damage_is_one_line(
     run: RunFolder, name: str, task: Callable[[RunFolder], object]
 ) -> None:
     path, chance, refused = run.path / name, random.Random(name), 0
-    whole = path.read_bytes()
+    intact = path.read_bytes()
     assert told(lambda: task(run)) is None
     for _ in range(150):
-        path.write_bytes(damaged(whole, chance))
+        path.write_bytes(damaged(intact, chance))
         message = told(lambda: task(run))
         assert message is None or message.startswith(str(run.path))
         refused += message is not None
@@ -108,7 +108,7 @@ def test_weights_of_another_run_are_noticed(run: RunFolder, kind: str) -> None:
     assert message == (
         f"{run.model / 'generator.safetensors'}: expected weights of this run, got those of another {kind}"
     )
-    # What is not there, or says nothing, is nothing against them.
+    # A manifest that is damaged or absent is no evidence against them.
     run.manifest.write_text("{")
     assert told(lambda: load_generator(run.path)) is None
     run.manifest.unlink()

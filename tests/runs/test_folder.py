@@ -58,8 +58,8 @@ def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     folder.begin(RECIPE, resume=False)
     write_json(folder.manifest, manifest_of(recipe_sha256(RECIPE)))
     folder.begin(RECIPE, resume=True)
-    whole = folder.recipe.read_text()
-    folder.recipe.write_text(whole.replace("learning_rate: 0.003", "learning_rate: 0.3"))
+    text = folder.recipe.read_text()
+    folder.recipe.write_text(text.replace("learning_rate: 0.003", "learning_rate: 0.3"))
     changed = (
         r"recipe.yaml: expected the recipe that this run was begun with, got one that was changed"
     )

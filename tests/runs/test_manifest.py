@@ -10,7 +10,7 @@ from convergan.json_files import json_text, json_values, read_json, write_json
 from convergan.runs.manifest import Manifest, SkippedFile, note_resumed, read_manifest
 from support import manifest_of, process_of
 
-KEPT = Path(__file__).parents[1] / "fixtures" / "0.1.0"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "0.1.0"
 
 KEYS = [
     "started", "command", "accelerator", "device", "processes", "precision", "precision_of_terms",
@@ -18,9 +18,9 @@ KEYS = [
     "labelled_of_class", "validation", "held_out", "folds_held_out", "unlabelled_size", "folds",
     "trainings", "steps", "step_seconds", "notes", "resumed",
 ]  # fmt: skip
-"""What programs of users find in the file, in this order."""
+"""Keys that users' programs find in the file, in this order."""
 
-OF_DATA = [
+DATA_KEYS = [
     "source", "fingerprint", "classes", "image_shape", "train_size", "test_size", "skipped",
 ]  # fmt: skip
 
@@ -28,7 +28,7 @@ OF_DATA = [
 def test_a_run_has_these_keys_in_this_order(trained_run: Path) -> None:
     values = read_json(trained_run / "manifest.json")
     assert list(values) == [field.name for field in fields(Manifest)] == KEYS
-    assert list(values["data"]) == OF_DATA
+    assert list(values["data"]) == DATA_KEYS
     # Nothing is left to a default, which is for manifests of earlier versions.
     assert not [key for key in KEYS if values[key] is None and key != "git_commit"]
     text = (trained_run / "manifest.json").read_text()
@@ -39,7 +39,7 @@ def test_a_run_has_these_keys_in_this_order(trained_run: Path) -> None:
 @pytest.mark.parametrize("run", ["digits", "folder", "imagenet", "minibatch"])
 @pytest.mark.parametrize("state", ["finished", "stopped"])
 def test_a_manifest_of_an_earlier_version_is_read(run: str, state: str) -> None:
-    path = KEPT / run / state / "manifest.json"
+    path = FIXTURES / run / state / "manifest.json"
     manifest, values = read_manifest(path), read_json(path)
     assert {key: json_values(getattr(manifest, key)) for key in values} == values
     missing = [key for key in KEYS if key not in values]

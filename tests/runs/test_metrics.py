@@ -38,8 +38,8 @@ def test_a_cut_off_last_line_is_nothing_wrong(tmp_path: Path) -> None:
     path = written(tmp_path / "metrics.jsonl", [1, 2, 3])
     path.write_text(path.read_text()[:-5])
     assert epochs_of(read_metrics(path)) == [1, 2]
-    kept = keep_metrics(path, 1)
-    assert epochs_of(kept.lines) == [1] and kept.problem is None
+    metrics = keep_metrics(path, 1)
+    assert epochs_of(metrics.lines) == [1] and metrics.problem is None
     assert epochs_of(read_metrics(path)) == [1]
     assert keep_metrics(tmp_path / "new.jsonl", 0).lines == []
 
@@ -49,22 +49,22 @@ def test_a_damaged_line_costs_itself_alone_and_is_told(tmp_path: Path) -> None:
     lines = path.read_bytes().splitlines(keepends=True)
     for damage in (b"\xff\xfe", b"{", b"[1]", b"7", b"{}", b'{"epoch": "2"}', b"[" * 100_000):
         path.write_bytes(b"".join([lines[0], damage + b"\n", *lines[2:]]))
-        kept = keep_metrics(path, 4)
-        assert epochs_of(kept.lines) == [1, 3, 4]
-        assert kept.problem == (
+        metrics = keep_metrics(path, 4)
+        assert epochs_of(metrics.lines) == [1, 3, 4]
+        assert metrics.problem == (
             f"{path}: expected a line for each epoch, got no epoch 2 and a damaged line 2"
         )
-        again = check_metrics(path, 4)
-        assert again.lines == kept.lines
-        assert again.problem == f"{path}: expected a line for each epoch, got no epoch 2"
+        checked = check_metrics(path, 4)
+        assert checked.lines == metrics.lines
+        assert checked.problem == f"{path}: expected a line for each epoch, got no epoch 2"
 
 
 def test_lines_that_are_missing_or_there_twice_are_told(tmp_path: Path) -> None:
-    """What two processes in one folder wrote before there was a lock."""
+    """Lines as two processes in one folder wrote them before there was a lock."""
     path = written(tmp_path / "metrics.jsonl", [1, 1, 2, 3, 2, 4, 3, 4, 7])
-    kept = keep_metrics(path, 6)
-    assert epochs_of(kept.lines) == [1, 2, 3, 4]
-    assert kept.problem == (
+    metrics = keep_metrics(path, 6)
+    assert epochs_of(metrics.lines) == [1, 2, 3, 4]
+    assert metrics.problem == (
         f"{path}: expected a line for each epoch, got no epoch 5, 6 and two lines for epoch 1, 2, 3, 4"
     )
     assert keep_metrics(written(tmp_path / "good.jsonl", [1, 2, 3]), 3).problem is None
@@ -72,14 +72,14 @@ def test_lines_that_are_missing_or_there_twice_are_told(tmp_path: Path) -> None:
 
 def test_any_damage_leaves_good_lines_or_one_line_of_error(tmp_path: Path) -> None:
     path = written(tmp_path / "metrics.jsonl", [1, 2, 3, 4, 5])
-    whole, good, chance = path.read_bytes(), read_metrics(path), random.Random(2)
+    intact, good, chance = path.read_bytes(), read_metrics(path), random.Random(2)
     for _ in range(300):
-        path.write_bytes(damaged(whole, chance))
-        kept = check_metrics(path, 5)
-        told = len(kept.lines) == 5 or kept.problem is not None
-        assert told
+        path.write_bytes(damaged(intact, chance))
+        metrics = check_metrics(path, 5)
+        noticed = len(metrics.lines) == 5 or metrics.problem is not None
+        assert noticed
         # A digit that became another is no damage that can be seen.
-        assert sum(line in good for line in kept.lines) >= len(kept.lines) - 2
+        assert sum(line in good for line in metrics.lines) >= len(metrics.lines) - 2
     path.unlink()
     path.mkdir()
     with pytest.raises(UserError, match=rf"^{path}: expected the metrics of a run, got Is a dir"):
@@ -88,14 +88,14 @@ def test_any_damage_leaves_good_lines_or_one_line_of_error(tmp_path: Path) -> No
 
 def test_a_line_that_finds_no_room_names_the_file(tmp_path: Path) -> None:
     path = written(tmp_path / "metrics.jsonl", [1])
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
     try:
-        with pytest.raises(OSError) as told:
+        with pytest.raises(OSError) as caught:
             append_metrics(path, EpochLine(epoch=2))
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert told.value.filename == str(path) and told.value.strerror == "File too large"
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(path) and caught.value.strerror == "File too large"
 
 
 RECORD = EpochRecord(
@@ -112,7 +112,7 @@ RECORD = EpochRecord(
     validation_size=0,
     warnings=[HealthWarning(2, "collapse", "it collapses", "do this")],
 )
-OF_LOOP = (
+LOOP_LINE = (
     '{"epoch": 2, "step": 26, "train_seconds": 0.5, "seconds_per_epoch": 0.25, "learning_rate": 0.003, '
     '"losses": {"discriminator/supervised": 1.5, "generator/feature_matching": null}, '
     '"real_score": 0.75, "generated_score": 0.5, "diversity": 0.25, "validation_errors": null, '
@@ -140,27 +140,27 @@ def test_a_line_to_the_letter(tests: dict[str, int], text: str, tmp_path: Path) 
     """Programs of users read these keys; those of tests are absent where there is none."""
     path, line = tmp_path / "metrics.jsonl", EpochLine(**vars(RECORD), **tests)
     append_metrics(path, line)
-    assert path.read_text() == f"{OF_LOOP}{text}}}\n"
-    (read,) = read_metrics(path)
-    assert read.as_json()["warnings"] == line.as_json()["warnings"]
-    append_metrics(path, read)
+    assert path.read_text() == f"{LOOP_LINE}{text}}}\n"
+    (loaded,) = read_metrics(path)
+    assert loaded.as_json()["warnings"] == line.as_json()["warnings"]
+    append_metrics(path, loaded)
     first, second = path.read_text().splitlines()
     assert first == second
 
 
 def test_the_loop_can_record_no_test_error() -> None:
     names = {field.name for field in fields(EpochRecord)}
-    of_tests = {field.name for field in fields(EpochLine)} - names
-    assert of_tests == {"test_size", "test_errors", "raw_test_errors", "baseline_test_errors"}
+    test_fields = {field.name for field in fields(EpochLine)} - names
+    assert test_fields == {"test_size", "test_errors", "raw_test_errors", "baseline_test_errors"}
     assert not [name for name in names if "test" in name]
 
 
 @pytest.mark.parametrize("run", ["digits", "folder", "imagenet", "minibatch"])
 def test_lines_of_an_earlier_version_are_read(run: str, tmp_path: Path) -> None:
-    kept = Path(__file__).parents[1] / "fixtures" / "0.1.0" / run / "finished" / "metrics.jsonl"
-    for line in read_metrics(kept):
+    path = Path(__file__).parents[1] / "fixtures" / "0.1.0" / run / "finished" / "metrics.jsonl"
+    for line in read_metrics(path):
         append_metrics(tmp_path / "metrics.jsonl", line)
-    assert (tmp_path / "metrics.jsonl").read_text() == kept.read_text()
+    assert (tmp_path / "metrics.jsonl").read_text() == path.read_text()
 
 
 def test_keys_of_other_versions_are_read_over_and_kept(tmp_path: Path) -> None:
@@ -194,9 +194,9 @@ def test_a_value_of_another_kind_damages_a_line(line: str, tmp_path: Path) -> No
 def test_errors_of_folds_are_added_where_all_have_counted() -> None:
     line = EpochLine(epoch=3)
     counted = EpochLine(epoch=3, test_size=6, test_errors=2, raw_test_errors=1)
-    both = with_errors_of(line, [counted, replace(counted, test_size=7, baseline_test_errors=5)])
-    assert (both.test_size, both.test_errors, both.raw_test_errors) == (13, 4, 2)
-    assert both.baseline_test_errors is None
+    total = with_errors_of(line, [counted, replace(counted, test_size=7, baseline_test_errors=5)])
+    assert (total.test_size, total.test_errors, total.raw_test_errors) == (13, 4, 2)
+    assert total.baseline_test_errors is None
     assert with_errors_of(counted, []) == counted
     assert with_errors_of(line, [counted, None]) == line
 
@@ -206,8 +206,10 @@ def test_a_name_that_is_no_utf8_damages_no_line(tmp_path: Path) -> None:
     warning = HealthWarning(1, "metrics", "runs/\udcff/metrics.jsonl: expected a line", "")
     append_metrics(path, EpochLine(epoch=1, warnings=[warning]))
     text = path.read_text()
-    kept = keep_metrics(path, 1)
-    assert kept.problem is None and kept.lines[0].warnings[0].message.startswith(r"runs/\udcff/")
+    metrics = keep_metrics(path, 1)
+    assert metrics.problem is None and metrics.lines[0].warnings[0].message.startswith(
+        r"runs/\udcff/"
+    )
     assert path.read_text() == text
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def test_a_model_is_loaded_without_torch_s_compiler(trained_run: Path) -> None:
-    """It takes a second to load, and only weights that are drawn without memory would ask for it."""
+    """The compiler takes a second to load, and only weights drawn without memory need it."""
     code = (
         "import sys; from pathlib import Path; from convergan.runs.model import load_classifier\n"
         f"load_classifier(Path({str(trained_run)!r})); print('torch._dynamo' in sys.modules)"

@@ -19,17 +19,17 @@ ALONE = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 def git(folder: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    command = ["git", "-C", str(folder), *who, *arguments]
-    others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return subprocess.run(
-        command, check=True, capture_output=True, text=True, env={**others, **ALONE}
+        command, check=True, capture_output=True, text=True, env={**environment, **ALONE}
     ).stdout.strip()
 
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """One that the package runs from, with one commit."""
+    """A checkout that the package runs from, with one commit."""
     top = tmp_path / "checkout"
     code = top / "src" / "convergan" / "runs" / "provenance.py"
     code.parent.mkdir(parents=True)
@@ -45,11 +45,11 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_hook_of_another_repository_is_not_believed(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    git(other, "init")
-    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
-    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    foreign = tmp_path / "other"
+    foreign.mkdir()
+    git(foreign, "init")
+    monkeypatch.setenv("GIT_DIR", str(foreign / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(foreign / ".git" / "index"))
     assert git_commit() == git(checkout, "rev-parse", "HEAD")
 
 
@@ -69,7 +69,7 @@ def test_a_shallow_clone_has_its_commit(
 def test_a_checkout_that_git_refuses_has_none(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody else's, as in many a container; this is how git's own tests make it so."""
+    """A checkout of another owner, as in many a container; git's own tests imitate it so."""
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -116,9 +116,10 @@ def test_a_copy_inside_another_checkout_has_none(
 
 
 def test_versions_are_noted_of_what_is_installed_with_the_package() -> None:
-    """Not of what its developers have beside it: there training would end with an error."""
+    """Packages of developers are left out: elsewhere they are absent, and training would fail."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    needed = [
-        re.split(r"[^\w.-]", each)[0] for each in tomllib.loads(text)["project"]["dependencies"]
+    dependencies = [
+        re.split(r"[^\w.-]", requirement)[0]
+        for requirement in tomllib.loads(text)["project"]["dependencies"]
     ]
-    assert versions().keys() <= {"python", "convergan", *needed}
+    assert versions().keys() <= {"python", "convergan", *dependencies}

@@ -18,7 +18,7 @@ from convergan.runs.results import (
 )
 from support import results_of
 
-KEPT = Path(__file__).parents[1] / "fixtures" / "0.1.0"
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "0.1.0"
 
 KEYS = [
     "recipe", "labels", "seed", "epochs", "epoch_chosen", "folds", "test_errors", "test_error_rate",
@@ -26,10 +26,10 @@ KEYS = [
     "test_size", "decision", "p_value", "train_seconds", "seconds_per_epoch", "device", "precision",
     "versions", "git_commit",
 ]  # fmt: skip
-"""What programs of users find in the file, in this order."""
+"""Keys that users' programs find in the file, in this order."""
 
 
-OF_ARMS = ["arms", "saved_arm", "comparisons", "interval_method", "tested_on_held_out"]
+ARM_KEYS = ["arms", "saved_arm", "comparisons", "interval_method", "tested_on_held_out"]
 """Keys of runs with arms, before those of the training's time."""
 
 
@@ -60,12 +60,12 @@ def test_a_run_with_arms_has_their_keys_and_is_read_as_it_was_written(tmp_path: 
     )
     path = tmp_path / "results.json"
     write_results(path, results)
-    written = read_json(path)
+    content = read_json(path)
     place = KEYS.index("train_seconds")
-    assert list(written) == [*KEYS[:place], *OF_ARMS, *KEYS[place:]]
-    assert written["arms"][0]["name"] == "composed"
+    assert list(content) == [*KEYS[:place], *ARM_KEYS, *KEYS[place:]]
+    assert content["arms"][0]["name"] == "composed"
     assert {"name", "test_errors", "test_error_rate", "interval", "minutes"} <= set(
-        written["arms"][0]
+        content["arms"][0]
     )
     assert read_results(path) == results
     assert results.p_value_between("baseline", "composed") == 0.25
@@ -73,8 +73,8 @@ def test_a_run_with_arms_has_their_keys_and_is_read_as_it_was_written(tmp_path: 
 
 def test_a_run_has_these_keys_in_this_order(trained_run: Path) -> None:
     assert list(read_json(trained_run / "results.json")) == KEYS
-    of_others = {*OF_ARMS, "members"}
-    names = [field.name for field in fields(Results) if field.name not in of_others]
+    optional = {*ARM_KEYS, "members"}
+    names = [field.name for field in fields(Results) if field.name not in optional]
     assert names == KEYS
 
 
@@ -116,8 +116,8 @@ def test_the_file_to_the_letter(tmp_path: Path) -> None:
 def test_what_was_not_tested_is_absent_and_what_was_not_compared_is_null(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     write_results(path, results_of())
-    of_tests = set(KEYS[KEYS.index("folds") : KEYS.index("train_seconds")])
-    assert list(read_json(path)) == [key for key in KEYS if key not in of_tests]
+    test_keys = set(KEYS[KEYS.index("folds") : KEYS.index("train_seconds")])
+    assert list(read_json(path)) == [key for key in KEYS if key not in test_keys]
     write_results(path, results_of(13))
     values = read_json(path)
     assert list(values) == KEYS
@@ -148,7 +148,7 @@ def test_the_rates_of_a_run() -> None:
 
 @pytest.mark.parametrize("run", ["digits", "folder", "imagenet", "minibatch"])
 def test_a_run_of_an_earlier_version_is_read(run: str, tmp_path: Path) -> None:
-    path = KEPT / run / "finished" / "results.json"
+    path = FIXTURES / run / "finished" / "results.json"
     results = read_results(path)
     assert json.loads(json.dumps(results.as_json())) == read_json(path)
     write_results(tmp_path / "results.json", results)
@@ -156,14 +156,14 @@ def test_a_run_of_an_earlier_version_is_read(run: str, tmp_path: Path) -> None:
 
 
 def test_keys_of_other_versions_do_not_matter(tmp_path: Path) -> None:
-    path, whole = tmp_path / "results.json", results_of(13, 34).as_json()
-    write_json(path, {**whole, "ensemble": [{"name": "consistency"}]})
+    path, content = tmp_path / "results.json", results_of(13, 34).as_json()
+    write_json(path, {**content, "ensemble": [{"name": "consistency"}]})
     assert read_results(path) == results_of(13, 34)
     later = ("epoch_chosen", "folds", "versions", "git_commit")
-    write_json(path, {key: value for key, value in whole.items() if key not in later})
-    read = read_results(path)
-    assert (read.epoch_chosen, read.folds, read.versions, read.git_commit) == (None, 0, {}, None)
-    assert read.test == results_of(13, 34).test
+    write_json(path, {key: value for key, value in content.items() if key not in later})
+    past = read_results(path)
+    assert (past.epoch_chosen, past.folds, past.versions, past.git_commit) == (None, 0, {}, None)
+    assert past.test == results_of(13, 34).test
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,12 @@ def test_the_same_tensors_are_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_damage_of_any_kind_is_noticed(tmp_path: Path) -> None:
-    """Whatever loads is what was written: names, types, shapes, bytes and metadata."""
+    """Tensors that load are those that were written: names, types, shapes, bytes and metadata."""
     path = tmp_path / "a.safetensors"
     save_tensors(path, TENSORS, {"about": "them"})
-    whole, chance, noticed = path.read_bytes(), random.Random(0), 0
+    intact, chance, noticed = path.read_bytes(), random.Random(0), 0
     for _ in range(300):
-        path.write_bytes(damaged(whole, chance))
+        path.write_bytes(damaged(intact, chance))
         try:
             tensors, metadata = load_tensors(path)
         except ValueError as error:
@@ -84,20 +84,20 @@ def what_a_child_is_told(limit: Callable[[], None], path: Path, note: Path) -> s
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    """In a process that may write no more than 1,000 bytes to a file: what a full disk raises too."""
+    """A limit of 1,000 bytes on the size of files raises what a full disk raises too."""
     path = tmp_path / "runs" / "a.safetensors"
     path.parent.mkdir()
     save_tensors(path, {"old": torch.ones(1)})
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (1000, 1000))
-    said = what_a_child_is_told(limit, path, tmp_path / "said")
-    assert said.startswith(f"{path}: expected to write 2.42 kB, got ") and "too large" in said
-    assert "\n" not in said
+    message = what_a_child_is_told(limit, path, tmp_path / "said")
+    assert message.startswith(f"{path}: expected to write 2.42 kB, got ") and "too large" in message
+    assert "\n" not in message
     assert load_tensors(path)[0]["old"].tolist() == [1]
     assert [entry.name for entry in path.parent.iterdir()] == ["a.safetensors"]
 
 
 def become_nobody() -> None:
-    """Where root runs the tests, to whom nothing is locked."""
+    """Give up root's privileges, to which nothing is locked."""
     if os.getuid() == 0:
         os.setuid(65534)
 
@@ -106,8 +106,8 @@ def test_no_permission_is_named(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
     path = locked / "a.safetensors"
-    said = what_a_child_is_told(become_nobody, path, tmp_path / "said")
-    assert said == f"{path}: expected to write 2.42 kB, got Permission denied"
+    message = what_a_child_is_told(become_nobody, path, tmp_path / "said")
+    assert message == f"{path}: expected to write 2.42 kB, got Permission denied"
 
 
 def test_a_full_disk_is_named(tmp_path: Path, small_disk: Path) -> None:

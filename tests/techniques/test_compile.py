@@ -94,7 +94,7 @@ torch.testing.assert_close(torch.compile(generator, fullgraph=True)(x), generato
 
 
 def run(script: str) -> None:
-    """In a process of its own: the tests' shape checks cannot be compiled."""
+    """Run a script in a process of its own: the tests' shape checks cannot be compiled."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     finished = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True

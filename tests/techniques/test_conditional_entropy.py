@@ -26,15 +26,15 @@ def test_is_0_where_sure_and_log_k_where_all_are_alike() -> None:
 
 def test_its_gradient_sharpens() -> None:
     logits = torch.randn(30, 4, dtype=torch.float64, requires_grad=True)
-    before = logits.softmax(dim=1).amax(dim=1)
+    confidence = logits.softmax(dim=1).amax(dim=1)
     (gradient,) = torch.autograd.grad(conditional_entropy(logits), logits)
-    after = (logits - 0.1 * gradient).softmax(dim=1).amax(dim=1)
-    assert (after > before).all()
+    sharpened = (logits - 0.1 * gradient).softmax(dim=1).amax(dim=1)
+    assert (sharpened > confidence).all()
     assert torch.autograd.gradcheck(conditional_entropy, (logits,))
 
 
 def test_is_that_of_the_classes_alone() -> None:
-    """A function of x added to all logits changes nothing: that of D(x) is not drawn anywhere."""
+    """A function of x that is added to all logits changes nothing, and leaves D(x) free."""
     logits = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
     shifted = logits + torch.randn(9, 1, dtype=torch.float64)
     torch.testing.assert_close(conditional_entropy(shifted), conditional_entropy(logits))

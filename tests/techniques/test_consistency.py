@@ -26,8 +26,8 @@ def probabilities_of(row: list[float]) -> list[float]:
 def test_is_fixmatch_written_out(threshold: float) -> None:
     student, target = logits(), logits()
     total = 0.0
-    for row, of_target in zip(student.tolist(), target.tolist(), strict=True):
-        sure = probabilities_of(of_target)
+    for row, target_row in zip(student.tolist(), target.tolist(), strict=True):
+        sure = probabilities_of(target_row)
         if max(sure) >= threshold:
             total -= math.log(probabilities_of(row)[sure.index(max(sure))])
     loss = consistency_loss(student, target, threshold=threshold)
@@ -37,15 +37,15 @@ def test_is_fixmatch_written_out(threshold: float) -> None:
 def test_soft_targets_are_written_out() -> None:
     student, target = logits(), logits()
     temperature, threshold, total = 0.5, 0.8, 0.0
-    for row, of_target in zip(student.tolist(), target.tolist(), strict=True):
-        if max(probabilities_of(of_target)) >= threshold:
+    for row, target_row in zip(student.tolist(), target.tolist(), strict=True):
+        if max(probabilities_of(target_row)) >= threshold:
             # Sharpening: p^(1 / T), normalized.
-            powers = [p ** (1 / temperature) for p in probabilities_of(of_target)]
+            powers = [p ** (1 / temperature) for p in probabilities_of(target_row)]
             for power, p in zip(powers, probabilities_of(row), strict=True):
                 total -= power / sum(powers) * math.log(p)
     loss = consistency_loss(student, target, threshold=threshold, temperature=temperature)
     assert loss.item() == pytest.approx(total / len(student), rel=1e-12)
-    # Ever sharper, they are the class alone.
+    # The sharper they are, the closer they come to the class alone.
     sharpest = consistency_loss(student, target, threshold=threshold, temperature=1e-4)
     torch.testing.assert_close(sharpest, consistency_loss(student, target, threshold=threshold))
 
@@ -77,8 +77,8 @@ def test_it_draws_the_strong_view_to_the_class_of_the_weak_one() -> None:
 def test_a_mean_over_all_images_weighs_few_sure_ones_less() -> None:
     student, sure, unsure = torch.zeros(1, 4), torch.eye(4)[:1] * 20, torch.zeros(9, 4)
     alone = consistency_loss(student, sure)
-    among = consistency_loss(student.expand(10, 4), torch.cat([sure, unsure]))
-    torch.testing.assert_close(among, alone / 10)
+    mixed = consistency_loss(student.expand(10, 4), torch.cat([sure, unsure]))
+    torch.testing.assert_close(mixed, alone / 10)
     assert alone.item() == pytest.approx(math.log(4))
 
 
@@ -86,7 +86,7 @@ def test_each_class_has_its_threshold() -> None:
     target = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
     student = torch.tensor([[0.0, 1.0], [0.0, 3.0]])
     loss = consistency_loss(student, target, threshold=torch.tensor([0.99, 0.5]))
-    # Of the second image alone, over both.
+    # The loss of the second image alone, divided by the number of images.
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-3)) / 2)
 
 
@@ -108,20 +108,20 @@ def test_alignment_is_written_out() -> None:
             for p, q, m in zip(probabilities_of(row), prior.tolist(), mean.tolist(), strict=True)
         ]
         assert result == pytest.approx([product / sum(products) for product in products])
-    # One that has the wanted distribution stays as it is.
+    # Rows that have the wanted distribution stay as they are.
     torch.testing.assert_close(align_distribution(rows, prior, prior).softmax(1), rows.softmax(1))
 
 
 def test_alignment_brings_the_frequencies_of_the_labels() -> None:
     alignment = DistributionAlignment(torch.tensor([10, 30, 60]))
     skewed = torch.randn(4000, 3) + torch.tensor([2.0, 0.0, 0.0])
-    before = skewed.softmax(dim=1).mean(dim=0)
+    skewed_mean = skewed.softmax(dim=1).mean(dim=0)
     for batch in skewed.split(100):
         alignment.update(batch)
         aligned = alignment(batch)
-    after = alignment(skewed).softmax(dim=1).mean(dim=0)
+    aligned_mean = alignment(skewed).softmax(dim=1).mean(dim=0)
     prior = torch.tensor([0.1, 0.3, 0.6])
-    assert (after - prior).abs().sum() < 0.4 * (before - prior).abs().sum()
+    assert (aligned_mean - prior).abs().sum() < 0.4 * (skewed_mean - prior).abs().sum()
     assert aligned.shape == (100, 3)
 
 
@@ -164,7 +164,7 @@ def test_the_adaptive_threshold_follows_the_confidence() -> None:
     for _ in range(100):
         threshold.update(sure)
     assert threshold().tolist() == pytest.approx([1.0] * 3, abs=1e-4)
-    # A class that is named rarely has a lower one.
+    # A class that is rarely predicted has a lower threshold.
     for _ in range(100):
         threshold.update(sure[[0, 1, 1, 0]])
     assert threshold()[2] < 0.01 < 0.9 < threshold()[0]
@@ -174,19 +174,19 @@ def test_the_adaptive_threshold_follows_the_confidence() -> None:
     "module", [DistributionAlignment(torch.tensor([1, 2, 3, 4])), AdaptiveThreshold(4)]
 )
 def test_what_they_remember_is_saved_copied_and_keeps_its_digits(module: nn.Module) -> None:
-    with_memory, other = copy.deepcopy(module), copy.deepcopy(module)
+    with_memory, restored = copy.deepcopy(module), copy.deepcopy(module)
     with_memory.update(logits())
     states = with_memory.state_dict(), module.state_dict()
     assert any(not torch.equal(states[0][name], states[1][name]) for name in states[0])
-    other.load_state_dict(with_memory.state_dict())
+    restored.load_state_dict(with_memory.state_dict())
     batch = logits()
-    for each in (with_memory, other):
-        each.update(batch)
-    assert all(map(torch.equal, with_memory.buffers(), other.buffers()))
-    half = copy.deepcopy(other).half()
-    assert {each.dtype for each in half.buffers()} <= {torch.float32, torch.int64}
+    for memory in (with_memory, restored):
+        memory.update(batch)
+    assert all(map(torch.equal, with_memory.buffers(), restored.buffers()))
+    half = copy.deepcopy(restored).half()
+    assert {buffer.dtype for buffer in half.buffers()} <= {torch.float32, torch.int64}
     half.update(batch.half())
-    assert all(not each.requires_grad for each in half.buffers())
+    assert all(not buffer.requires_grad for buffer in half.buffers())
 
 
 @pytest.mark.usefixtures("unchecked_shapes")

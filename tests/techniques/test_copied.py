@@ -24,14 +24,14 @@ def test_it_needs_nothing_but_torch_and_jaxtyping(technique):
     for path in [technique] if technique.is_file() else technique.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
-                needed = {name.name.split(".")[0] for name in node.names}
+                packages = {name.name.split(".")[0] for name in node.names}
             elif isinstance(node, ast.ImportFrom):
                 # Relative only within a technique's own folder.
                 assert node.level == 0 or (node.level == 1 and technique.is_dir())
-                needed = {(node.module or "").split(".")[0]} if node.level == 0 else set()
+                packages = {(node.module or "").split(".")[0]} if node.level == 0 else set()
             else:
                 continue
-            assert needed <= {"torch", "jaxtyping"} | sys.stdlib_module_names, path
+            assert packages <= {"torch", "jaxtyping"} | sys.stdlib_module_names, path
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_copies_compute_the_same(copied):
     copies = {technique.stem: copied(technique) for technique in TECHNIQUES}
     features = torch.randn(9, 6)
     for name in ("MinibatchDiscrimination", "VirtualBatchNorm1d"):
-        ours = getattr(convergan, name)(6, 5)
-        module = copies[type(ours).__module__.split(".")[2]]
-        theirs = getattr(module, name)(6, 5)
-        assert type(theirs).__module__.startswith("somebody.") and type(theirs) is not type(ours)
-        theirs.load_state_dict(ours.state_dict())
-        assert torch.equal(theirs(features), ours(features))
+        layer = getattr(convergan, name)(6, 5)
+        module = copies[type(layer).__module__.split(".")[2]]
+        clone = getattr(module, name)(6, 5)
+        assert type(clone).__module__.startswith("somebody.") and type(clone) is not type(layer)
+        clone.load_state_dict(layer.state_dict())
+        assert torch.equal(clone(features), layer(features))

@@ -72,7 +72,7 @@ def randn(*shape: int) -> Inputs:
 
 
 def joint(*shape: int) -> Inputs:
-    """What a layer alone takes: the reference before the batch."""
+    """Inputs of a layer by itself: the rows of the reference before those of the batch."""
     return lambda rows: (torch.randn(N + rows, *shape),)
 
 
@@ -151,7 +151,7 @@ SLOW = {"both halves", "ReferenceBatch of two"} | {
 
 
 def trained(network: nn.Module) -> nn.Module:
-    """With statistics of its layers that are not those it is built with."""
+    """Give the layers of a network other statistics than those that they were built with."""
     initialize_from_data(network, torch.randn(12, 3, 32, 32))
     with torch.no_grad():
         for _ in range(5):
@@ -162,18 +162,18 @@ def trained(network: nn.Module) -> nn.Module:
 def test_no_public_module_is_left_out() -> None:
     public = (getattr(convergan, name) for name in convergan.__all__)
     modules = {
-        one.__name__
-        for one in public
-        if isinstance(one, type)
-        and issubclass(one, nn.Module)
-        and not issubclass(one, torchmetrics.Metric)
+        member.__name__
+        for member in public
+        if isinstance(member, type)
+        and issubclass(member, nn.Module)
+        and not issubclass(member, torchmetrics.Metric)
     }
     # These serve a training loop alone; what a classifier holds is exported above, as "classifier ...".
     in_training = {"HistoricalAveraging", "DistributionAlignment", "AdaptiveThreshold"}
     assert modules - in_training - {"Classifier"} <= set(MODULES)
 
 
-# What torch and onnxruntime load for it is loaded once.
+# In one process, so that what torch and onnxruntime import for an export is loaded once.
 @pytest.mark.xdist_group("export")
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.filterwarnings("ignore")
@@ -198,12 +198,12 @@ def test_exports_with_any_batch(name: str, tmp_path: Path) -> None:
     path = tmp_path / "module.onnx"
     torch.onnx.export(program, (), path, dynamo=True, verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [one.name for one in session.get_inputs()]
+    names = [node.name for node in session.get_inputs()]
     for size in (1, 2, 7):
-        given = inputs(max(size, smallest))
+        arguments = inputs(max(size, smallest))
         with torch.no_grad():
-            expected = module(*given)
-            torch.testing.assert_close(program.module()(*given), expected, rtol=1e-4, atol=1e-5)
-        feed = {key: value.numpy() for key, value in zip(names, given, strict=True)}
-        (found,) = session.run(None, feed)
-        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-3, atol=1e-5, err_msg=name)
+            expected = module(*arguments)
+            torch.testing.assert_close(program.module()(*arguments), expected, rtol=1e-4, atol=1e-5)
+        feed = {key: value.numpy() for key, value in zip(names, arguments, strict=True)}
+        (output,) = session.run(None, feed)
+        np.testing.assert_allclose(output, expected.numpy(), rtol=1e-3, atol=1e-5, err_msg=name)

@@ -51,10 +51,10 @@ def test_memory_does_not_grow_with_time():
     def stored():
         return {name: buffer.numel() for name, buffer in averaging.state_dict().items()}
 
-    before = stored()
+    initial = stored()
     for _ in range(100):
         averaging.update()
-    assert stored() == before == {"mean_0": 6, "mean_1": 2, "steps": 1}
+    assert stored() == initial == {"mean_0": 6, "mean_1": 2, "steps": 1}
 
 
 def test_does_not_own_the_parameters():
@@ -78,11 +78,11 @@ def test_a_restored_run_goes_on_exactly():
     saved_network = {k: v.clone() for k, v in network.state_dict().items()}
     run(network, averaging, 5, first=5)
 
-    other = nn.Linear(3, 2)
-    other.load_state_dict(saved_network)
-    resumed = HistoricalAveraging(other.parameters())
+    resumed_network = nn.Linear(3, 2)
+    resumed_network.load_state_dict(saved_network)
+    resumed = HistoricalAveraging(resumed_network.parameters())
     resumed.load_state_dict(saved)
-    run(other, resumed, 5, first=5)
+    run(resumed_network, resumed, 5, first=5)
     assert resumed.steps.item() == 10
     for name, buffer in averaging.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], buffer)
@@ -126,12 +126,12 @@ def play(weight, steps, learning_rate=0.05):
     averagings = [HistoricalAveraging([player]) for player in players]
     for _ in range(steps):
         value = papers_game(x[:STARTS], y[:STARTS]).sum() + (x[STARTS:] * y[STARTS:]).sum()
-        of_x, of_y = torch.autograd.grad(value, players)
+        gradient_x, gradient_y = torch.autograd.grad(value, players)
         penalty = weight * (averagings[0].penalty() + averagings[1].penalty())
-        penalty_of_x, penalty_of_y = torch.autograd.grad(penalty, players)
+        penalty_x, penalty_y = torch.autograd.grad(penalty, players)
         with torch.no_grad():
-            x.sub_(learning_rate * (of_x + penalty_of_x))
-            y.sub_(learning_rate * (-of_y + penalty_of_y))
+            x.sub_(learning_rate * (gradient_x + penalty_x))
+            y.sub_(learning_rate * (-gradient_y + penalty_y))
         for averaging in averagings:
             averaging.update()
     return start, distances()
@@ -139,11 +139,11 @@ def play(weight, steps, learning_rate=0.05):
 
 def test_finds_the_equilibrium_that_gradient_descent_misses():
     _, with_averaging = play(weight=0.1, steps=4000)
-    start, without = play(weight=0.0, steps=1000)
+    start, without_averaging = play(weight=0.0, steps=1000)
     for game in range(2):
         assert with_averaging[game].max() < 1e-2
-        # Without it, it is not just slow: all starts move away, some until they overflow to nan.
-        assert not (without[game] < start[game]).any()
+        # Without averaging all starts move away, some until they overflow to nan.
+        assert not (without_averaging[game] < start[game]).any()
 
 
 @pytest.fixture
@@ -164,8 +164,8 @@ def numbers(network):
 def test_other_tensors_in_the_networks_place_are_followed(network):
     averaging = HistoricalAveraging(network)
     averaging.update()
-    other = {name: value + 1 for name, value in network.state_dict().items()}
-    network.load_state_dict(other, assign=True)
+    replacement = {name: value + 1 for name, value in network.state_dict().items()}
+    network.load_state_dict(replacement, assign=True)
     penalty = averaging.penalty()
     penalty.backward()
     assert penalty.item() == pytest.approx(numbers(network))
@@ -201,40 +201,40 @@ def test_a_copy_of_both_follows_the_copied_network(network, copied, averaging_fi
     averaging = HistoricalAveraging(network)
     averaging.update()
     if averaging_first:
-        other_averaging, other = copied((averaging, network))
+        other_averaging, other_network = copied((averaging, network))
     else:
-        other, other_averaging = copied((network, averaging))
+        other_network, other_averaging = copied((network, averaging))
     move(network, 2)
-    move(other, 1)
+    move(other_network, 1)
     assert averaging.penalty().item() == pytest.approx(4 * numbers(network))
     assert other_averaging.penalty().item() == pytest.approx(numbers(network))
     other_averaging.penalty().backward()
-    assert other[0].weight.grad is not None
+    assert other_network[0].weight.grad is not None
     assert network[0].weight.grad is None
 
 
 def test_a_copy_of_a_container_follows_the_copied_network(network):
     container = nn.ModuleDict({"averaging": HistoricalAveraging(network), "network": network})
     container["averaging"].update()
-    other = copy.deepcopy(container)
-    move(other["network"])
-    assert other["averaging"].penalty().item() == pytest.approx(numbers(network))
+    duplicate = copy.deepcopy(container)
+    move(duplicate["network"])
+    assert duplicate["averaging"].penalty().item() == pytest.approx(numbers(network))
     assert container["averaging"].penalty().item() == 0
-    assert not any("averaging" in name for name, _ in other.named_parameters())
+    assert not any("averaging" in name for name, _ in duplicate.named_parameters())
 
 
 def test_a_network_that_holds_its_own_averaging_can_be_copied(network):
     network.averaging = HistoricalAveraging(network)
     network.averaging.update()
-    other = copy.deepcopy(network)
-    move(other)
-    assert other.averaging.penalty().item() == pytest.approx(numbers(network))
+    duplicate = copy.deepcopy(network)
+    move(duplicate)
+    assert duplicate.averaging.penalty().item() == pytest.approx(numbers(network))
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-@pytest.mark.parametrize("of_tensors", [True, False])
-def test_a_copy_alone_says_that_it_follows_nothing(network, copied, of_tensors):
-    averaging = HistoricalAveraging(list(network.parameters()) if of_tensors else network)
+@pytest.mark.parametrize("as_tensors", [True, False])
+def test_a_copy_alone_says_that_it_follows_nothing(network, copied, as_tensors):
+    averaging = HistoricalAveraging(list(network.parameters()) if as_tensors else network)
     averaging.update()
     alone = copied(averaging)
     for method in (alone.penalty, alone.update):
@@ -257,9 +257,9 @@ def test_copies_of_tensors_with_their_averaging_are_followed():
     x = torch.zeros(3, requires_grad=True)
     averaging = HistoricalAveraging([x])
     averaging.update()
-    other_averaging, other = copy.deepcopy((averaging, x))
+    other_averaging, other_x = copy.deepcopy((averaging, x))
     with torch.no_grad():
-        other += 1
+        other_x += 1
     assert other_averaging.penalty().item() == 3
     assert averaging.penalty().item() == 0
 
@@ -276,12 +276,12 @@ def test_other_parameters_than_before_are_an_error(network):
 def test_the_mean_keeps_its_digits_in_a_converted_container(network, convert):
     container = nn.ModuleDict({"averaging": HistoricalAveraging(network), "network": network})
     container["averaging"].update()
-    before = container["averaging"].mean_0.clone()
+    mean = container["averaging"].mean_0.clone()
     convert(container)
     averaging = container["averaging"]
     assert network[0].weight.dtype in (torch.float16, torch.bfloat16)
     assert averaging.mean_0.dtype == torch.float32
-    assert torch.equal(averaging.mean_0, before)
+    assert torch.equal(averaging.mean_0, mean)
     for _ in range(3):
         averaging.update()
     move(network)
@@ -295,7 +295,7 @@ def test_the_mean_keeps_its_digits_in_a_converted_container(network, convert):
 
 
 def test_a_state_of_version_0_1_0_is_loaded(network):
-    """Written with the network's parameters in order: one mean for each, and the number of steps."""
+    """The state has one mean for each parameter, in the network's order, and a count of steps."""
     means = [torch.zeros(2, 3), torch.zeros(2), torch.zeros(1, 2), torch.zeros(1)]
     state = {f"mean_{index}": mean for index, mean in enumerate(means)}
     file = io.BytesIO()

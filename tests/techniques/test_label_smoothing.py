@@ -95,9 +95,11 @@ def test_each_positive_may_have_its_own_target():
     expected = cross_entropy(positive, targets) + cross_entropy(negative, 0 * negative)
     loss = one_sided_smoothing_loss(positive, negative, positive_target=targets)
     torch.testing.assert_close(loss, expected)
-    same = one_sided_smoothing_loss(positive, negative, positive_target=torch.tensor(0.75).double())
+    scalar_loss = one_sided_smoothing_loss(
+        positive, negative, positive_target=torch.tensor(0.75).double()
+    )
     torch.testing.assert_close(
-        same, one_sided_smoothing_loss(positive, negative, positive_target=0.75)
+        scalar_loss, one_sided_smoothing_loss(positive, negative, positive_target=0.75)
     )
     for wrong in (0.0, 1.2, float("nan")):
         targets[2] = wrong

@@ -34,10 +34,10 @@ def plainly(layer, m, group_sizes):
     """The new features of projections m, by broadcasting."""
     closeness = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))
     group = torch.arange(len(group_sizes)).repeat_interleave(torch.tensor(group_sizes))
-    another = ~torch.eye(len(m), dtype=torch.bool)
+    distinct = ~torch.eye(len(m), dtype=torch.bool)
     if layer.compare == "own_group":
-        return (closeness * (another & (group == group[:, None])).unsqueeze(2)).sum(1) + layer.bias
-    halves = [(another & (group == half)).unsqueeze(2) for half in (0, 1)]
+        return (closeness * (distinct & (group == group[:, None])).unsqueeze(2)).sum(1) + layer.bias
+    halves = [(distinct & (group == half)).unsqueeze(2) for half in (0, 1)]
     means = [(closeness * half).sum(1) / half.sum(1) for half in halves]
     return torch.cat(means, 1) + layer.bias
 
@@ -72,10 +72,10 @@ def test_both_halves_equal_the_literal_loop(group_sizes):
     expected = torch.zeros(7, 2, 4, dtype=torch.float64)
     for i in range(7):
         for h, half in enumerate((real, generated)):
-            others = [j for j in half if j != i]
+            partners = [j for j in half if j != i]
             for b in range(4):
-                closeness = [math.exp(-distance(m, i, j, b)) for j in others]
-                expected[i, h, b] = sum(closeness) / len(others)
+                closeness = [math.exp(-distance(m, i, j, b)) for j in partners]
+                expected[i, h, b] = sum(closeness) / len(partners)
     output = layer(features, group_sizes)
     assert output.shape == (7, layer.out_features) == (7, 14)
     torch.testing.assert_close(output[:, :6], features)
@@ -121,23 +121,23 @@ def test_the_order_of_a_groups_rows_does_not_matter():
         ("both_halves", [2, 11]),
     ],
 )
-@pytest.mark.parametrize("together", [1, 100, 2**18])
+@pytest.mark.parametrize("chunk", [1, 100, 2**18])
 def test_equals_the_plain_formula_and_its_gradients(
-    compare, group_sizes, kernel_size, together, monkeypatch
+    compare, group_sizes, kernel_size, chunk, monkeypatch
 ):
     # Few kernels, and few places of the ring, at a time.
     sums_file = "convergan.techniques.minibatch_discrimination.sums"
-    monkeypatch.setattr(f"{sums_file}._CHUNK_NUMBERS", together)
-    monkeypatch.setattr(f"{sums_file}._OPERATION_DIFFERENCES", 3 * together)
+    monkeypatch.setattr(f"{sums_file}._CHUNK_NUMBERS", chunk)
+    monkeypatch.setattr(f"{sums_file}._OPERATION_DIFFERENCES", 3 * chunk)
     layer = layer_in_float64(9, 7, kernel_size, compare=compare)
     features = torch.randn(9, sum(group_sizes), dtype=torch.float64).T.requires_grad_()
     output = layer(features, group_sizes)[:, 9:]
     expected = plainly(layer, layer._project(features), group_sizes)
     torch.testing.assert_close(output, expected)
-    wanted = (features, layer.theta, layer.log_scale)
+    inputs = (features, layer.theta, layer.log_scale)
     torch.testing.assert_close(
-        torch.autograd.grad(output.square().sum(), wanted),
-        torch.autograd.grad(expected.square().sum(), wanted),
+        torch.autograd.grad(output.square().sum(), inputs),
+        torch.autograd.grad(expected.square().sum(), inputs),
     )
 
 
@@ -211,11 +211,11 @@ def test_a_gradient_penalty_trains():
         (slope,) = torch.autograd.grad(outputs.tanh().sum(), features, create_graph=True)
         return (slope.norm(dim=1) - 1).square().mean()
 
-    ours = penalty(layer(features)[:, 6:])
-    theirs = penalty(plainly(layer, layer._project(features), [7]))
-    torch.testing.assert_close(ours, theirs)
+    actual = penalty(layer(features)[:, 6:])
+    expected = penalty(plainly(layer, layer._project(features), [7]))
+    torch.testing.assert_close(actual, expected)
     torch.testing.assert_close(
-        torch.autograd.grad(ours, layer.theta), torch.autograd.grad(theirs, layer.theta)
+        torch.autograd.grad(actual, layer.theta), torch.autograd.grad(expected, layer.theta)
     )
 
 
@@ -231,44 +231,47 @@ def test_torch_func(options, group_sizes, kernel_size):
 
     inputs = [value.clone().requires_grad_() for value in (features, *parameters)]
     expected = torch.autograd.grad(loss(*inputs), inputs)
-    found = torch.func.grad(loss, argnums=tuple(range(4)))(features, *parameters)
-    torch.testing.assert_close(found, expected)
+    gradients = torch.func.grad(loss, argnums=tuple(range(4)))(features, *parameters)
+    torch.testing.assert_close(gradients, expected)
     tangents = tuple(torch.randn_like(value) for value in (features, *parameters))
-    along = sum(
-        (gradient * tangent).sum() for gradient, tangent in zip(found, tangents, strict=True)
+    slope = sum(
+        (gradient * tangent).sum() for gradient, tangent in zip(gradients, tangents, strict=True)
     )
     _, forward = torch.func.jvp(loss, (features, *parameters), tangents)
-    torch.testing.assert_close(forward, along)
+    torch.testing.assert_close(forward, slope)
     with torch.autograd.forward_ad.dual_level():
         duals = map(torch.autograd.forward_ad.make_dual, (features, *parameters), tangents)
         forward = torch.autograd.forward_ad.unpack_dual(loss(*duals)).tangent
-    torch.testing.assert_close(forward, along)
-    many = torch.randn(3, 6, 6, dtype=torch.float64)
-    each = torch.stack([outputs(one, *parameters) for one in many])
-    found = torch.vmap(outputs, in_dims=(0, None, None, None))(many, *parameters)
-    torch.testing.assert_close(found, each)
+    torch.testing.assert_close(forward, slope)
+    stacked = torch.randn(3, 6, 6, dtype=torch.float64)
+    separate = torch.stack([outputs(rows, *parameters) for rows in stacked])
+    mapped = torch.vmap(outputs, in_dims=(0, None, None, None))(stacked, *parameters)
+    torch.testing.assert_close(mapped, separate)
     # Several gradients of one pass: the backward is transformed, the forward was not.
     output = outputs(inputs[0], *parameters)
-    given = torch.randn(3, *output.shape, dtype=torch.float64)
+    cotangents = torch.randn(3, *output.shape, dtype=torch.float64)
 
-    def gradient(given):
-        return torch.autograd.grad(output, inputs[0], given, retain_graph=True)[0]
+    def gradient(cotangent):
+        return torch.autograd.grad(output, inputs[0], cotangent, retain_graph=True)[0]
 
-    found, each = torch.vmap(gradient)(given), [gradient(one) for one in given]
-    torch.testing.assert_close(found, torch.stack(each))
+    mapped, separate = (
+        torch.vmap(gradient)(cotangents),
+        [gradient(cotangent) for cotangent in cotangents],
+    )
+    torch.testing.assert_close(mapped, torch.stack(separate))
 
 
 @pytest.mark.parametrize("sizes", [[9], [4, 5]])
 def test_the_way_of_other_devices_equals_the_plain_formula(sizes):
     projected = torch.randn(9, 5, 3, dtype=torch.float64, requires_grad=True)
-    given = torch.randn(len(sizes), 9, 5, dtype=torch.float64)
+    cotangents = torch.randn(len(sizes), 9, 5, dtype=torch.float64)
     ways = (
         _CdistSums.apply,
         _sums_pair_by_pair,
         _plain_sums,
     )
     results = [
-        (sums := way(projected, sizes), *torch.autograd.grad(sums, projected, given))
+        (sums := way(projected, sizes), *torch.autograd.grad(sums, projected, cotangents))
         for way in ways
     ]
     torch.testing.assert_close(results[0], results[2])
@@ -324,22 +327,22 @@ def test_initialization_of_both_halves_centres_all_outputs():
 def test_initialization_from_a_collapsed_minibatch_is_an_error(dtype):
     layer = MinibatchDiscrimination(50, 4, 3).to(dtype)
     features = torch.randn(1, 50, dtype=dtype).repeat(33, 1)
-    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    state = {name: value.clone() for name, value in layer.state_dict().items()}
     with pytest.raises(ValueError, match=r"features must differ .* got equal ones in 4 of 4"):
         layer.initialize_from_data(features)
     for name, value in layer.state_dict().items():
-        assert torch.equal(value, before[name])
+        assert torch.equal(value, state[name])
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_initialization_from_what_is_not_finite_is_an_error(value):
     layer, features = MinibatchDiscrimination(6, 4, 3), torch.randn(7, 6)
-    before = {name: parameter.clone() for name, parameter in layer.state_dict().items()}
+    state = {name: parameter.clone() for name, parameter in layer.state_dict().items()}
     features[2, 3] = value
     with pytest.raises(ValueError, match=r"features and .* must be finite .* in 4 of 4 kernels"):
         layer.initialize_from_data(features)
     for name, parameter in layer.state_dict().items():
-        assert torch.equal(parameter, before[name])
+        assert torch.equal(parameter, state[name])
 
 
 def initialize_on(rank, folder):

@@ -30,25 +30,25 @@ def drawn(rows: int) -> Tensor:
 @pytest.mark.parametrize("gather", [None, lambda rows: rows], ids=["alone", "gathered"])
 def test_it_is_that_of_the_authors(gather: Callable[[Tensor], Tensor] | None) -> None:
     layer, features = layer_of(gather), drawn(8)
-    ours = layer(features, [4, 4])[:, 5:]
-    theirs = minibatch_features(features, layer.theta)
-    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
-    given = (features, layer.theta)
-    gradients = (torch.autograd.grad(found.sin().sum(), given) for found in (ours, theirs))
-    for mine, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-12)
+    actual = layer(features, [4, 4])[:, 5:]
+    expected = minibatch_features(features, layer.theta)
+    torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
+    inputs = (features, layer.theta)
+    gradients = (torch.autograd.grad(outputs.sin().sum(), inputs) for outputs in (actual, expected))
+    for gradient, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("gather", [None, lambda rows: rows], ids=["alone", "gathered"])
 def test_halves_may_differ_in_size(gather: Callable[[Tensor], Tensor] | None) -> None:
     layer, features = layer_of(gather), drawn(7)
-    found = layer(features, [5, 2])[:, 5:]
+    outputs = layer(features, [5, 2])[:, 5:]
     projected = torch.tensordot(features, layer.theta, dims=1)
     closeness = torch.exp(-(projected[:, None] - projected[None]).abs().sum(3))
     closeness = closeness * (1 - torch.eye(7, dtype=torch.float64))[..., None]
     # All pairs of a sample with another of the half.
     expected = torch.cat([closeness[:, :5].sum(1) / 30, closeness[:, 5:].sum(1) / 12], dim=1)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(outputs, expected)
 
 
 def test_it_has_nothing_but_the_map() -> None:
@@ -57,10 +57,10 @@ def test_it_has_nothing_but_the_map() -> None:
     assert [name for name, _ in layer.named_parameters()] == ["theta"]
     assert layer.out_features == 70
     assert layer.theta.std().item() == pytest.approx(0.02, rel=0.05)
-    before = layer.theta.detach().clone()
+    initial = layer.theta.detach().clone()
     features = torch.randn(6, 50)
     outputs = initialize_from_data(layer, features)
-    assert torch.equal(layer.theta, before)
+    assert torch.equal(layer.theta, initial)
     assert isinstance(outputs, Tensor)
     torch.testing.assert_close(outputs, layer(features))
 

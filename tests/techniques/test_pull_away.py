@@ -9,18 +9,18 @@ from convergan.techniques.pull_away import pull_away_loss
 def test_is_the_mean_squared_cosine_of_pairs_written_out() -> None:
     features = torch.randn(7, 3, dtype=torch.float64)
     rows, total = features.tolist(), 0.0
-    for i, one in enumerate(rows):
-        for j, other in enumerate(rows):
+    for i, first in enumerate(rows):
+        for j, second in enumerate(rows):
             if i != j:
-                product = sum(a * b for a, b in zip(one, other, strict=True))
-                total += (product / (math.hypot(*one) * math.hypot(*other))) ** 2
+                product = sum(a * b for a, b in zip(first, second, strict=True))
+                total += (product / (math.hypot(*first) * math.hypot(*second))) ** 2
     assert pull_away_loss(features).item() == pytest.approx(total / 42, rel=1e-12)
 
 
 def test_is_1_where_all_are_one_and_0_where_they_are_orthogonal() -> None:
-    one = torch.randn(1, 5)
+    direction = torch.randn(1, 5)
     scales = torch.tensor([[0.01], [1.0], [-3.0], [500.0]])
-    assert pull_away_loss(scales * one).item() == pytest.approx(1, abs=1e-6)
+    assert pull_away_loss(scales * direction).item() == pytest.approx(1, abs=1e-6)
     assert pull_away_loss(7 * torch.eye(6)).item() == 0
 
 

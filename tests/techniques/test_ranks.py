@@ -39,7 +39,7 @@ def data() -> tuple[Tensor, Tensor]:
     return images, torch.randn(24, 2, 3, 3, dtype=torch.float64)
 
 
-# Rows of each rank's groups: of two, or all rows in one.
+# Numbers of rows in the two groups of each rank.
 GROUPS: dict[str, list[list[int]]] = {
     "own_group": [[4, 5], [8, 7]],
     "both_halves": [[2, 7], [8, 7]],
@@ -96,20 +96,23 @@ def compare_samples(rank: int) -> dict[str, Any]:
             # The gradients of the weights are averaged over two ranks.
             (2 * loss_of(outputs, inputs, penalty)).backward()
             name = f"{compare} penalty" if penalty else compare
-            result[name] = (outputs.detach(), [each.grad.clone() for each in network.parameters()])
+            result[name] = (
+                outputs.detach(),
+                [parameter.grad.clone() for parameter in network.parameters()],
+            )
     return result
 
 
 def gather(rank: int) -> tuple[Tensor, ...]:
     """All rows, and gradients of losses that differ on the ranks, the second that of a gradient."""
     rows = features()[ROWS[rank]].t().contiguous().t().requires_grad_()
-    everything = gather_rows(rows)
-    loss = ((rank + 1) * everything.sin() @ everything.t()).square().sum()
+    gathered = gather_rows(rows)
+    loss = ((rank + 1) * gathered.sin() @ gathered.t()).square().sum()
     (gradient,) = torch.autograd.grad(loss, rows, create_graph=True)
     (second,) = torch.autograd.grad(gradient.cos().sum(), rows)
     # One rank has no row; integers have no gradient.
-    few = gather_rows(torch.arange(3 * rank, dtype=torch.int32).unsqueeze(1))
-    return everything.detach(), gradient.detach(), second, few
+    integers = gather_rows(torch.arange(3 * rank, dtype=torch.int32).unsqueeze(1))
+    return gathered.detach(), gradient.detach(), second, integers
 
 
 def work(rank: int, folder: str) -> None:
@@ -130,8 +133,8 @@ def work(rank: int, folder: str) -> None:
 
     half = mean_over_ranks(torch.full((4, 1), 0.1, dtype=torch.bfloat16))
 
-    same = network()
-    initialize_from_data(same, data()[0])
+    replica = network()
+    initialize_from_data(replica, data()[0])
 
     poisoned = network()
     if rank == 1:
@@ -141,9 +144,9 @@ def work(rank: int, folder: str) -> None:
         message = ""
     except ValueError as error:
         message = str(error)
-    result = (state, outputs, loss.detach(), gradients, half, same.state_dict(), message)
-    together = {"gathered": gather(rank), **compare_samples(rank)}
-    torch.save(together, f"{folder}/together-{rank}.pt")
+    result = (state, outputs, loss.detach(), gradients, half, replica.state_dict(), message)
+    exchanges = {"gathered": gather(rank), **compare_samples(rank)}
+    torch.save(exchanges, f"{folder}/together-{rank}.pt")
     torch.save(result, f"{folder}/{rank}.pt")
     # Without destructors: a thread of the connection that has just averaged gradients needs the interpreter
     # to put them away; if the connection is closed meanwhile, each waits for the other, for ever.
@@ -153,7 +156,7 @@ def work(rank: int, folder: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What each of two ranks came to."""
+    """Folder with the files of what two ranks computed."""
     folder = tmp_path_factory.mktemp("ranks")
     on_two_ranks(work, str(folder))
     return folder
@@ -165,8 +168,8 @@ def results(folder: Path) -> list[tuple]:
 
 
 @pytest.fixture(scope="module")
-def together(folder: Path) -> list[dict[str, Any]]:
-    """What they came to with each other's rows."""
+def exchanges(folder: Path) -> list[dict[str, Any]]:
+    """Results of two ranks that exchanged their rows."""
     return [torch.load(folder / f"together-{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -175,10 +178,10 @@ pytestmark = pytest.mark.xdist_group("two ranks")
 
 
 def test_initialization_takes_the_samples_of_all_ranks(results: list[tuple]) -> None:
-    whole = network()
-    expected = initialize_from_data(whole, data()[0])
+    single = network()
+    expected = initialize_from_data(single, data()[0])
     for (state, outputs, *_), rows in zip(results, ROWS, strict=True):
-        for name, value in whole.state_dict().items():
+        for name, value in single.state_dict().items():
             torch.testing.assert_close(state[name], value)
         torch.testing.assert_close(outputs, expected[rows])
     for name, value in results[0][0].items():
@@ -186,21 +189,21 @@ def test_initialization_takes_the_samples_of_all_ranks(results: list[tuple]) -> 
 
 
 def test_equal_samples_on_all_ranks_are_as_one_process(results: list[tuple]) -> None:
-    whole = network()
-    initialize_from_data(whole, data()[0])
-    for name, value in whole.state_dict().items():
+    single = network()
+    initialize_from_data(single, data()[0])
+    for name, value in single.state_dict().items():
         assert torch.equal(value, results[0][5][name])
 
 
 def test_feature_matching_takes_the_means_of_all_ranks(results: list[tuple]) -> None:
-    whole = network()
+    single = network()
     real, generated = data()
-    initialize_from_data(whole, real)
-    expected = feature_matching_loss(whole(real), whole(generated))
+    initialize_from_data(single, real)
+    expected = feature_matching_loss(single(real), single(generated))
     expected.backward()
     for _, _, loss, gradients, *_ in results:
         torch.testing.assert_close(loss, expected.detach())
-        for gradient, parameter in zip(gradients, whole.parameters(), strict=True):
+        for gradient, parameter in zip(gradients, single.parameters(), strict=True):
             torch.testing.assert_close(gradient, parameter.grad)
 
 
@@ -219,7 +222,7 @@ exactly = {"rtol": 1e-10, "atol": 1e-10}
 
 
 def test_gathered_rows_are_all_and_get_the_gradients_of_all_losses(
-    together: list[dict[str, Any]],
+    exchanges: list[dict[str, Any]],
 ) -> None:
     leaf = features().requires_grad_()
     assert gather_rows(leaf) is leaf
@@ -232,30 +235,30 @@ def test_gathered_rows_are_all_and_get_the_gradients_of_all_losses(
     # Each rank takes the cosine of the gradient of its own rows.
     (second,) = torch.autograd.grad(summed.cos().sum(), leaf)
     for rank, rows in enumerate(ROWS):
-        everything, gradient, of_gradient, few = together[rank]["gathered"]
-        assert torch.equal(everything, leaf)
+        gathered, gradient, second_gradient, integers = exchanges[rank]["gathered"]
+        assert torch.equal(gathered, leaf)
         torch.testing.assert_close(gradient, summed[rows].detach(), **exactly)
-        torch.testing.assert_close(of_gradient, second[rows], **exactly)
-        assert few.tolist() == [[0], [1], [2]] and few.dtype == torch.int32
+        torch.testing.assert_close(second_gradient, second[rows], **exactly)
+        assert integers.tolist() == [[0], [1], [2]] and integers.dtype == torch.int32
 
 
 @pytest.mark.parametrize("compare", GROUPS)
 def test_samples_of_two_ranks_are_compared_as_on_one(
-    compare: str, together: list[dict[str, Any]]
+    compare: str, exchanges: list[dict[str, Any]]
 ) -> None:
     inputs = features().requires_grad_()
     network = Compared(compare)
-    sizes = [sum(of_ranks) for of_ranks in zip(*GROUPS[compare], strict=True)]
+    sizes = [sum(parts) for parts in zip(*GROUPS[compare], strict=True)]
     network.minibatch.initialize_from_data(network.first(inputs).sin(), sizes)
-    for of_rank in together:
+    for result in exchanges:
         for name, value in network.state_dict().items():
-            torch.testing.assert_close(of_rank[f"{compare} state"][name], value, **exactly)
+            torch.testing.assert_close(result[f"{compare} state"][name], value, **exactly)
     for penalty in (False, True):
         network.zero_grad()
         outputs = network(inputs, sizes)
         loss_of(outputs, inputs, penalty).backward()
         name = f"{compare} penalty" if penalty else compare
-        for of_rank, rows in zip(together, rows_in_order(compare), strict=True):
-            torch.testing.assert_close(of_rank[name][0], outputs[rows].detach(), **exactly)
-            for gradient, parameter in zip(of_rank[name][1], network.parameters(), strict=True):
+        for result, rows in zip(exchanges, rows_in_order(compare), strict=True):
+            torch.testing.assert_close(result[name][0], outputs[rows].detach(), **exactly)
+            for gradient, parameter in zip(result[name][1], network.parameters(), strict=True):
                 torch.testing.assert_close(gradient, parameter.grad, **exactly)

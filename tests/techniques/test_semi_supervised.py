@@ -65,11 +65,11 @@ def test_discriminator_is_z_over_z_plus_1():
 
 def test_a_constant_added_to_all_logits_moves_only_the_unsupervised_parts():
     labelled, labels, unlabelled, generated = batches()
-    before = semi_supervised_loss(labelled, labels, unlabelled, generated)
-    after = semi_supervised_loss(labelled + 1, labels, unlabelled + 1, generated + 1)
-    torch.testing.assert_close(after.supervised, before.supervised)
-    assert after.unlabelled < before.unlabelled
-    assert after.generated > before.generated
+    losses = semi_supervised_loss(labelled, labels, unlabelled, generated)
+    shifted = semi_supervised_loss(labelled + 1, labels, unlabelled + 1, generated + 1)
+    torch.testing.assert_close(shifted.supervised, losses.supervised)
+    assert shifted.unlabelled < losses.unlabelled
+    assert shifted.generated > losses.generated
 
 
 def test_gradients():

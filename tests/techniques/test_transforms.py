@@ -77,10 +77,10 @@ def test_grad_is_that_of_autograd(name: str) -> None:
     layer, x = case(name)
     parameters = dict(layer.named_parameters())
     gradients = torch.func.grad(loss_of(layer, x))(parameters)
-    of_x = torch.func.grad(lambda x: layer(x).square().sum())(x)
+    input_gradient = torch.func.grad(lambda x: layer(x).square().sum())(x)
     x.requires_grad_()
     layer(x).square().sum().backward()
-    torch.testing.assert_close(of_x, x.grad)
+    torch.testing.assert_close(input_gradient, x.grad)
     for key, parameter in parameters.items():
         torch.testing.assert_close(gradients[key], parameter.grad)
 
@@ -88,30 +88,32 @@ def test_grad_is_that_of_autograd(name: str) -> None:
 @layers
 def test_gradients_of_each_sample_and_of_an_ensemble(name: str) -> None:
     layer, x = case(name)
-    parameters = {key: each.detach() for key, each in layer.named_parameters()}
+    parameters = {key: parameter.detach() for key, parameter in layer.named_parameters()}
 
     def gradient(parameters: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
         return torch.func.grad(loss_of(layer, x[None]))(parameters)
 
-    of_each = torch.func.vmap(gradient, in_dims=(None, 0))(parameters, x)
-    many = {key: torch.stack([each, 2 - each]) for key, each in parameters.items()}
-    outputs = torch.func.vmap(lambda some: torch.func.functional_call(layer, some, (x,)))
+    per_sample = torch.func.vmap(gradient, in_dims=(None, 0))(parameters, x)
+    ensemble = {
+        key: torch.stack([parameter, 2 - parameter]) for key, parameter in parameters.items()
+    }
+    outputs = torch.func.vmap(lambda weights: torch.func.functional_call(layer, weights, (x,)))
     for key in parameters:
-        expected = torch.stack([gradient(parameters, each)[key] for each in x])
-        torch.testing.assert_close(of_each[key], expected)
+        expected = torch.stack([gradient(parameters, sample)[key] for sample in x])
+        torch.testing.assert_close(per_sample[key], expected)
     if parameters:
-        for number, output in enumerate(outputs(many)):
-            some = {key: each[number] for key, each in many.items()}
-            torch.testing.assert_close(output, torch.func.functional_call(layer, some, (x,)))
+        for number, output in enumerate(outputs(ensemble)):
+            member = {key: stack[number] for key, stack in ensemble.items()}
+            torch.testing.assert_close(output, torch.func.functional_call(layer, member, (x,)))
 
 
 @layers
 def test_forward_mode_without_torch_func(name: str) -> None:
     layer, x = case(name)
-    along = torch.randn_like(x)
-    _, expected = torch.func.jvp(layer, (x,), (along,))
+    tangent = torch.randn_like(x)
+    _, expected = torch.func.jvp(layer, (x,), (tangent,))
     with forward_ad.dual_level():
-        output = layer(forward_ad.make_dual(x, along))
+        output = layer(forward_ad.make_dual(x, tangent))
         torch.testing.assert_close(forward_ad.unpack_dual(output).tangent, expected)
 
 
@@ -119,19 +121,21 @@ def test_forward_mode_without_torch_func(name: str) -> None:
 def test_jvp_is_a_difference_quotient(name: str) -> None:
     layer, x = case(name)
     names = list(dict(layer.named_parameters()))
-    point = [each.detach() for each in layer.parameters()]
-    along = [torch.randn_like(each) for each in (x, *point)]
+    point = [parameter.detach() for parameter in layer.parameters()]
+    tangents = [torch.randn_like(value) for value in (x, *point)]
 
-    def outputs(x: Tensor, *some: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, dict(zip(names, some, strict=True)), (x,))
+    def outputs(x: Tensor, *weights: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
 
-    _, slope = torch.func.jvp(outputs, (x, *point), tuple(along))
+    _, slope = torch.func.jvp(outputs, (x, *point), tuple(tangents))
     step = 1e-6
-    ahead, behind = (
-        outputs(*(a + sign * step * b for a, b in zip((x, *point), along, strict=True))).detach()
+    forward, backward = (
+        outputs(*(a + sign * step * b for a, b in zip((x, *point), tangents, strict=True))).detach()
         for sign in (1, -1)
     )
-    torch.testing.assert_close(slope.detach(), (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(
+        slope.detach(), (forward - backward) / (2 * step), rtol=1e-6, atol=1e-8
+    )
 
 
 @layers
@@ -139,10 +143,10 @@ def test_second_derivatives(name: str) -> None:
     layer, x = case(name)
     names = list(dict(layer.named_parameters()))
 
-    def outputs(x: Tensor, *some: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, dict(zip(names, some, strict=True)), (x,))
+    def outputs(x: Tensor, *weights: Tensor) -> Tensor:
+        return torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x,))
 
-    point = [each.detach().requires_grad_() for each in layer.parameters()]
+    point = [parameter.detach().requires_grad_() for parameter in layer.parameters()]
     assert torch.autograd.gradgradcheck(outputs, (x.requires_grad_(), *point))
 
 
@@ -169,16 +173,16 @@ def test_a_gradient_penalty_trains_a_noisy_discriminator(noise: float) -> None:
     plain[4].load_state_dict(network[1].state_dict())
     x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     gradients = []
-    for each in (network, plain):
+    for model in (network, plain):
         torch.manual_seed(1)
-        (of_x,) = torch.autograd.grad(each(x).sum(), x, create_graph=True)
-        penalty = of_x.square().sum(1).mean()
+        (slope,) = torch.autograd.grad(model(x).sum(), x, create_graph=True)
+        penalty = slope.square().sum(1).mean()
         assert penalty > 0
-        weights = [layer.weight for layer in each if isinstance(layer, WeightNormLinear)]
+        weights = [layer.weight for layer in model if isinstance(layer, WeightNormLinear)]
         gradients.append(torch.autograd.grad(penalty, weights))
-    for ours, reference in zip(*gradients, strict=True):
-        assert ours.abs().max() > 0
-        torch.testing.assert_close(ours, reference)
+    for gradient, reference in zip(*gradients, strict=True):
+        assert gradient.abs().max() > 0
+        torch.testing.assert_close(gradient, reference)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -187,13 +191,13 @@ def test_losses(name: str) -> None:
     x = torch.randn(3, 4, 5, dtype=torch.float64)
     losses = torch.func.vmap(loss)(x)
     gradients = torch.func.vmap(torch.func.grad(loss))(x)
-    along = torch.randn_like(x[0])
-    for each, value, gradient in zip(x, losses, gradients, strict=True):
-        each.requires_grad_()
-        torch.testing.assert_close(loss(each), value)
-        torch.testing.assert_close(torch.autograd.grad(loss(each), each)[0], gradient)
-        _, slope = torch.func.jvp(loss, (each,), (along,))
-        torch.testing.assert_close(slope, (gradient * along).sum())
+    tangent = torch.randn_like(x[0])
+    for sample, value, gradient in zip(x, losses, gradients, strict=True):
+        sample.requires_grad_()
+        torch.testing.assert_close(loss(sample), value)
+        torch.testing.assert_close(torch.autograd.grad(loss(sample), sample)[0], gradient)
+        _, slope = torch.func.jvp(loss, (sample,), (tangent,))
+        torch.testing.assert_close(slope, (gradient * tangent).sum())
     assert torch.autograd.gradgradcheck(loss, (x[0].detach().requires_grad_(),))
 
 
@@ -213,16 +217,16 @@ def test_the_penalty_of_historical_averaging() -> None:
     network = nn.Linear(3, 2).double()
     averaging = HistoricalAveraging(network)
     averaging.update()
-    past = {key: each.detach().clone() for key, each in network.named_parameters()}
+    past = {key: parameter.detach().clone() for key, parameter in network.named_parameters()}
     loss = Penalty(network, averaging)
 
     def penalty(parameters: dict[str, Tensor]) -> Tensor:
-        named = {f"network.{key}": each for key, each in parameters.items()}
-        return torch.func.functional_call(loss, named, ())
+        prefixed = {f"network.{key}": parameter for key, parameter in parameters.items()}
+        return torch.func.functional_call(loss, prefixed, ())
 
-    now = {key: torch.randn_like(each) for key, each in past.items()}
+    now = {key: torch.randn_like(parameter) for key, parameter in past.items()}
     gradients = torch.func.grad(penalty)(now)
-    several = {key: torch.stack([each, 3 * each]) for key, each in now.items()}
+    several = {key: torch.stack([parameter, 3 * parameter]) for key, parameter in now.items()}
     penalties = torch.func.vmap(penalty)(several)
     _, slope = torch.func.jvp(penalty, (now,), (now,))
     for key in now:
@@ -238,12 +242,12 @@ def test_the_penalty_in_forward_mode() -> None:
     averaging = HistoricalAveraging(network)
     averaging.update()
     past = network.weight.detach().clone()
-    now, along = torch.randn_like(past), torch.randn_like(past)
+    now, tangent = torch.randn_like(past), torch.randn_like(past)
     with forward_ad.dual_level():
-        dual = {"network.weight": forward_ad.make_dual(now, along)}
+        dual = {"network.weight": forward_ad.make_dual(now, tangent)}
         penalty = torch.func.functional_call(Penalty(network, averaging), dual, ())
         slope = forward_ad.unpack_dual(penalty).tangent
-    torch.testing.assert_close(slope, (2 * (now - past) * along).sum())
+    torch.testing.assert_close(slope, (2 * (now - past) * tangent).sum())
 
 
 def test_second_derivatives_of_the_penalty() -> None:

@@ -59,11 +59,11 @@ def test_is_independent_of_batch_mates(kind, space):
     network.append(VirtualBatchNorm1d(5, REFERENCE))
     generator = ReferenceBatch(network, torch.randn(REFERENCE, CHANNELS, *space))
     batch = torch.randn(BATCH, CHANNELS, *space)
-    together = generator(batch)
+    outputs = generator(batch)
     other_mates = generator(torch.cat([batch[:1], 100 * torch.randn_like(batch)]))
-    torch.testing.assert_close(other_mates[:1], together[:1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(other_mates[:1], outputs[:1], rtol=0, atol=1e-6)
     alone = torch.cat([generator(sample) for sample in batch.split(1)])
-    torch.testing.assert_close(alone, together, rtol=0, atol=1e-6)
+    torch.testing.assert_close(alone, outputs, rtol=0, atol=1e-6)
 
 
 @both_kinds
@@ -88,13 +88,13 @@ def test_can_be_differentiated_twice(kind, space, keep_reference):
 def test_the_reference_can_be_left_out_of_the_output(kind, space):
     layer, joint = layer_and_input(kind, space)
     joint.requires_grad_()
-    kept = layer(joint)[REFERENCE:]
-    gradients = torch.autograd.grad(kept.square().sum(), [joint, *layer.parameters()])
+    output = layer(joint)[REFERENCE:]
+    gradients = torch.autograd.grad(output.square().sum(), [joint, *layer.parameters()])
     layer.keep_reference = False
     left_out = layer(joint)
-    torch.testing.assert_close(left_out, kept)
-    others = torch.autograd.grad(left_out.square().sum(), [joint, *layer.parameters()])
-    torch.testing.assert_close(others, gradients)
+    torch.testing.assert_close(left_out, output)
+    actual = torch.autograd.grad(left_out.square().sum(), [joint, *layer.parameters()])
+    torch.testing.assert_close(actual, gradients)
 
 
 def test_the_layout_in_memory_does_not_matter():
@@ -192,19 +192,19 @@ def in_one_pass(generator, batch):
 def test_in_evaluation_the_references_statistics_are_kept():
     generator, batch = deep_generator(), torch.randn(BATCH, 5)
     expected = in_one_pass(generator, batch)
-    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    initial = {name: value.clone() for name, value in generator.state_dict().items()}
     rows = rows_of_calls(generator)
     for _ in range(3):
         torch.testing.assert_close(generator(batch), expected)
     torch.testing.assert_close(generator(batch[:1]), expected[:1])
     assert generator(batch[:0]).shape == (0, 2, 14)
     assert rows == [REFERENCE, BATCH, BATCH, BATCH, 1, 0]
-    after = generator.state_dict()
-    assert list(after) == list(before) and all(torch.equal(after[k], before[k]) for k in before)
+    final = generator.state_dict()
+    assert list(final) == list(initial) and all(torch.equal(final[k], initial[k]) for k in initial)
 
 
 def bend(weight):
-    """Another scale alone would be normalized away."""
+    """Change a weight by more than its scale, which alone would be normalized away."""
     weight.copy_(weight.square() - weight.sin())
 
 
@@ -234,10 +234,10 @@ def stepped(generator):
 @torch.no_grad()
 def test_statistics_are_taken_anew_after_a_change(change):
     generator, batch = deep_generator(), torch.randn(BATCH, 5)
-    before = generator(batch)
+    initial = generator(batch)
     CHANGES[change](generator)
     expected = in_one_pass(generator, batch)
-    assert (expected - before).abs().max() > 1e-3
+    assert (expected - initial).abs().max() > 1e-3
     torch.testing.assert_close(generator(batch), expected)
 
 
@@ -268,9 +268,9 @@ def test_gradients_in_evaluation_flow_through_the_references_pass():
     with torch.no_grad():
         generator(batch)
     weights = list(generator.parameters())
-    found = torch.autograd.grad(generator(batch).sin().sum(), weights)
+    gradients = torch.autograd.grad(generator(batch).sin().sum(), weights)
     expected = torch.autograd.grad(generator.train()(batch).sin().sum(), weights)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(gradients, expected)
 
 
 @torch.no_grad()
@@ -279,9 +279,9 @@ def test_threads_do_not_disturb_each_other():
     batches = [torch.randn(BATCH, 5) for _ in range(60)]
     expected = [in_one_pass(generator, batch) for batch in batches]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(torch.no_grad()(generator), batches))
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other)
+        results = list(pool.map(torch.no_grad()(generator), batches))
+    for result, reference in zip(results, expected, strict=True):
+        torch.testing.assert_close(result, reference)
 
 
 class Conditional(nn.Module):
@@ -298,11 +298,11 @@ class Conditional(nn.Module):
 
 
 def inputs_of(rows, seed):
-    drawn = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     return (
-        torch.randn(rows, 3, generator=drawn),
-        torch.randint(0, 4, (rows,), generator=drawn),
-        torch.randn(rows, 1, generator=drawn),
+        torch.randn(rows, 3, generator=generator),
+        torch.randint(0, 4, (rows,), generator=generator),
+        torch.randn(rows, 1, generator=generator),
     )
 
 
@@ -317,8 +317,8 @@ def test_a_network_of_several_inputs(truncation):
     generator = conditional_generator()
     latent, label, style = inputs_of(BATCH, seed=2)
     joint = [
-        torch.cat(both)
-        for both in zip(inputs_of(REFERENCE, 1), (latent, label, style), strict=True)
+        torch.cat(pair)
+        for pair in zip(inputs_of(REFERENCE, 1), (latent, label, style), strict=True)
     ]
     expected = generator.network(*joint[:2], style=joint[2], **truncation)[REFERENCE:]
     assert torch.equal(generator(latent, label, style=style, **truncation), expected)
@@ -398,33 +398,35 @@ def test_torch_func(kind, space):
 
     inputs = [value.clone().requires_grad_() for value in (joint, *parameters)]
     expected = torch.autograd.grad(loss(*inputs), inputs)
-    found = torch.func.grad(loss, argnums=(0, 1, 2))(joint, *parameters)
-    torch.testing.assert_close(found, expected)
+    gradients = torch.func.grad(loss, argnums=(0, 1, 2))(joint, *parameters)
+    torch.testing.assert_close(gradients, expected)
     tangents = tuple(torch.randn_like(value) for value in (joint, *parameters))
-    along = sum(
-        (gradient * tangent).sum() for gradient, tangent in zip(found, tangents, strict=True)
+    slope = sum(
+        (gradient * tangent).sum() for gradient, tangent in zip(gradients, tangents, strict=True)
     )
-    torch.testing.assert_close(torch.func.jvp(loss, (joint, *parameters), tangents)[1], along)
+    torch.testing.assert_close(torch.func.jvp(loss, (joint, *parameters), tangents)[1], slope)
     with torch.autograd.forward_ad.dual_level():
         duals = map(torch.autograd.forward_ad.make_dual, (joint, *parameters), tangents)
         forward = torch.autograd.forward_ad.unpack_dual(loss(*duals)).tangent
-    torch.testing.assert_close(forward, along)
+    torch.testing.assert_close(forward, slope)
     # Over inputs, and over parameters: of an ensemble, say.
-    many = torch.stack([joint, 2 * joint + 1])
-    found = torch.vmap(outputs, in_dims=(0, None, None))(many, *parameters)
-    torch.testing.assert_close(found, torch.stack([outputs(one, *parameters) for one in many]))
+    stacked = torch.stack([joint, 2 * joint + 1])
+    mapped = torch.vmap(outputs, in_dims=(0, None, None))(stacked, *parameters)
+    torch.testing.assert_close(
+        mapped, torch.stack([outputs(rows, *parameters) for rows in stacked])
+    )
     biases = torch.randn(3, CHANNELS, dtype=torch.float64)
-    found = torch.vmap(outputs, in_dims=(None, None, 0))(joint, parameters[0], biases)
-    each = torch.stack([outputs(joint, parameters[0], bias) for bias in biases])
-    torch.testing.assert_close(found, each)
+    mapped = torch.vmap(outputs, in_dims=(None, None, 0))(joint, parameters[0], biases)
+    separate = torch.stack([outputs(joint, parameters[0], bias) for bias in biases])
+    torch.testing.assert_close(mapped, separate)
     output = outputs(*inputs)
-    given = torch.randn(3, *output.shape, dtype=torch.float64)
+    cotangents = torch.randn(3, *output.shape, dtype=torch.float64)
 
-    def gradient(given):
-        return torch.autograd.grad(output, inputs[0], given, retain_graph=True)[0]
+    def gradient(cotangent):
+        return torch.autograd.grad(output, inputs[0], cotangent, retain_graph=True)[0]
 
     torch.testing.assert_close(
-        torch.vmap(gradient)(given), torch.stack([gradient(g) for g in given])
+        torch.vmap(gradient)(cotangents), torch.stack([gradient(g) for g in cotangents])
     )
 
 
@@ -437,21 +439,23 @@ def test_torch_func_through_the_reference_batch():
 
     with torch.no_grad():
         generator(batch)
-    found = torch.func.grad(loss)({name: w.detach() for name, w in weights.items()}, batch)
+    gradients = torch.func.grad(loss)({name: w.detach() for name, w in weights.items()}, batch)
     expected = torch.autograd.grad(generator.train()(batch).sin().sum(), weights.values())
-    torch.testing.assert_close(tuple(found.values()), expected)
-    one_by_one = torch.vmap(lambda one: generator(one.unsqueeze(0)).squeeze(0))(batch)
+    torch.testing.assert_close(tuple(gradients.values()), expected)
+    one_by_one = torch.vmap(lambda sample: generator(sample.unsqueeze(0)).squeeze(0))(batch)
     torch.testing.assert_close(one_by_one, generator(batch))
 
 
 def test_later_layers_do_no_work_for_a_reference_that_is_left_out():
-    whole = make_generator(seed=1)
+    generator = make_generator(seed=1)
     rows = []
-    whole.network[2].register_forward_hook(lambda _, __, output: rows.append(len(output)))
+    generator.network[2].register_forward_hook(lambda _, __, output: rows.append(len(output)))
     batch = torch.randn(BATCH, 3)
-    expected = whole(batch)
-    whole.network[1].keep_reference = False
-    torch.testing.assert_close(ReferenceBatch(whole.network, whole.reference)(batch), expected)
+    expected = generator(batch)
+    generator.network[1].keep_reference = False
+    torch.testing.assert_close(
+        ReferenceBatch(generator.network, generator.reference)(batch), expected
+    )
     assert rows == [REFERENCE + BATCH, BATCH]
 
 
@@ -487,13 +491,13 @@ def test_errors_name_the_argument():
         ReferenceBatch(nn.Linear(3, 2), torch.zeros(6, 3))(torch.zeros(4, 2))
     with pytest.raises(ValueError, match=r"network must return a row .* 10 inputs, got 30"):
         ReferenceBatch(nn.Flatten(0, 1), torch.zeros(6, 3, 2))(torch.zeros(4, 3, 2))
-    without = VirtualBatchNorm1d(3, 6, keep_reference=False)
-    network = nn.Sequential(without, VirtualBatchNorm1d(3, 6))
+    layer = VirtualBatchNorm1d(3, 6, keep_reference=False)
+    network = nn.Sequential(layer, VirtualBatchNorm1d(3, 6))
     with pytest.raises(
         ValueError, match=r"keep_reference must be True .* before the last, '1' here"
     ):
         ReferenceBatch(network, torch.zeros(6, 3))
-    network = nn.Sequential(without, nn.Flatten(0))
+    network = nn.Sequential(layer, nn.Flatten(0))
     with pytest.raises(ValueError, match=r"for each of its 4 samples beside .*, got 12"):
         ReferenceBatch(network, torch.zeros(6, 3))(torch.zeros(4, 3))
     with pytest.raises(TypeError, match="network must return a tensor, got tuple"):

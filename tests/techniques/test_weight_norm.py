@@ -19,7 +19,7 @@ STRIDED = {"stride": 2, "padding": 1}
 UPSAMPLED = {"stride": 2, "padding": (2, 2), "output_padding": 1}
 
 kinds = pytest.mark.parametrize(
-    ("ours", "theirs", "sizes", "unit_axis", "shape", "options"),
+    ("kind", "plain_kind", "sizes", "unit_axis", "shape", "options"),
     [
         (WeightNormLinear, nn.Linear, (5, 4), 0, (7, 5), {}),
         (WeightNormLinear, nn.Linear, (5, 4), 0, (7, 2, 5), {}),
@@ -34,14 +34,14 @@ kinds = pytest.mark.parametrize(
 @kinds
 @pytest.mark.parametrize("bias", [True, False])
 def test_equals_normalized_weights_and_so_do_the_gradients(
-    ours, theirs, sizes, unit_axis, shape, options, bias
+    kind, plain_kind, sizes, unit_axis, shape, options, bias
 ):
-    layer = ours(*sizes, bias=bias, **options).double()
+    layer = kind(*sizes, bias=bias, **options).double()
     with torch.no_grad():
         layer.gain.normal_()
         if bias:
             layer.bias.normal_()
-    peer = theirs(*sizes, bias=bias, **options).double()
+    peer = plain_kind(*sizes, bias=bias, **options).double()
     parametrizations.weight_norm(peer, dim=unit_axis)
     weights = peer.parametrizations.weight
     with torch.no_grad():
@@ -54,15 +54,15 @@ def test_equals_normalized_weights_and_so_do_the_gradients(
     actual, expected = layer(x), peer(x)
     torch.testing.assert_close(actual, expected)
 
-    ours_of = [x, layer.weight, layer.gain] + ([layer.bias] if bias else [])
-    theirs_of = [x, weights.original1, weights.original0] + ([peer.bias] if bias else [])
+    inputs = [x, layer.weight, layer.gain] + ([layer.bias] if bias else [])
+    peer_inputs = [x, weights.original1, weights.original0] + ([peer.bias] if bias else [])
     cotangent = torch.randn_like(actual)
-    for mine, its in zip(
-        torch.autograd.grad(actual, ours_of, cotangent),
-        torch.autograd.grad(expected, theirs_of, cotangent),
+    for gradient, reference in zip(
+        torch.autograd.grad(actual, inputs, cotangent),
+        torch.autograd.grad(expected, peer_inputs, cotangent),
         strict=True,
     ):
-        torch.testing.assert_close(mine, its.view_as(mine))
+        torch.testing.assert_close(gradient, reference.view_as(gradient))
 
 
 def test_second_derivatives():
@@ -77,16 +77,16 @@ def test_second_derivatives():
 
 @kinds
 def test_a_weight_of_zero_gives_its_bias_and_can_be_trained(
-    ours, theirs, sizes, unit_axis, shape, options
+    kind, plain_kind, sizes, unit_axis, shape, options
 ):
-    layer = ours(*sizes, **options)
+    layer = kind(*sizes, **options)
     with torch.no_grad():
         layer.weight.select(unit_axis, 0).zero_()
         layer.bias.normal_()
     x = torch.randn(shape, requires_grad=True)
     outputs = layer(x)
-    of_unit = outputs.select(-1 if isinstance(layer, WeightNormLinear) else 1, 0)
-    assert of_unit.eq(layer.bias[0]).all()
+    unit_outputs = outputs.select(-1 if isinstance(layer, WeightNormLinear) else 1, 0)
+    assert unit_outputs.eq(layer.bias[0]).all()
     outputs.square().sum().backward()
     gradients = [x.grad, *(parameter.grad for parameter in layer.parameters())]
     assert all(gradient.isfinite().all() for gradient in gradients)
@@ -94,25 +94,27 @@ def test_a_weight_of_zero_gives_its_bias_and_can_be_trained(
     assert layer.gain.grad[0] == 0
     # The same where torch.func takes plain operations, and in a gradient penalty.
     parameters = dict(layer.named_parameters())
-    again = torch.func.grad(
-        lambda some: torch.func.functional_call(layer, some, (x,)).square().sum()
+    named_gradients = torch.func.grad(
+        lambda weights: torch.func.functional_call(layer, weights, (x,)).square().sum()
     )(parameters)
-    torch.testing.assert_close(again["weight"], layer.weight.grad)
-    (of_x,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
-    second = torch.autograd.grad(of_x.square().sum(), [x, layer.weight, layer.gain])
+    torch.testing.assert_close(named_gradients["weight"], layer.weight.grad)
+    (input_gradient,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    second = torch.autograd.grad(input_gradient.square().sum(), [x, layer.weight, layer.gain])
     assert all(gradient.isfinite().all() for gradient in second)
     layer.initialize_from_data(torch.randn(shape))
     assert all(value.isfinite().all() for value in layer.state_dict().values())
 
 
 @kinds
-def test_the_length_of_the_weight_does_not_matter(ours, theirs, sizes, unit_axis, shape, options):
-    layer = ours(*sizes, **options).double()
+def test_the_length_of_the_weight_does_not_matter(
+    kind, plain_kind, sizes, unit_axis, shape, options
+):
+    layer = kind(*sizes, **options).double()
     x = torch.randn(shape, dtype=torch.float64)
-    before = layer(x)
+    expected = layer(x)
     with torch.no_grad():
         layer.weight *= 1e3
-    torch.testing.assert_close(layer(x), before)
+    torch.testing.assert_close(layer(x), expected)
 
 
 def test_initial_values():
@@ -145,14 +147,14 @@ def test_initialization_gives_each_layer_mean_0_and_variance_1(train_gain):
     x = 5 + 3 * torch.randn(64, 3, 4, 4, dtype=torch.float64)
     output = initialize_from_data(network, x)
 
-    seen = {}
+    outputs = {}
     layers = [layer for layer in network if hasattr(layer, "gain")]
     for layer in layers:
-        layer.register_forward_hook(lambda module, _, y: seen.__setitem__(module, y.detach()))
+        layer.register_forward_hook(lambda module, _, y: outputs.__setitem__(module, y.detach()))
     torch.testing.assert_close(network(x).detach(), output)
-    assert len(seen) == 4
+    assert len(outputs) == 4
     for layer in layers:
-        y = seen[layer].transpose(0, 1).flatten(1)  # units first
+        y = outputs[layer].transpose(0, 1).flatten(1)  # units first
         torch.testing.assert_close(y.mean(1), torch.zeros_like(y[:, 0]), rtol=0, atol=1e-10)
         expected = torch.full_like(y[:, 0], layer.initial_stdev**2)
         torch.testing.assert_close(y.var(1, correction=0), expected)
@@ -255,10 +257,10 @@ def test_data_that_is_not_finite_is_an_error(wrong):
     x = torch.randn(50, 6)
     x[3, 2] = wrong
     network = nn.Sequential(WeightNormLinear(6, 4), nn.ReLU(), WeightNormLinear(4, 3))
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    state = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(ValueError, match=r"x and the weights must be finite .* in 4 of 4 units"):
         initialize_from_data(network, x)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
 
 def test_a_network_without_a_layer_to_initialize_is_an_error():
@@ -280,7 +282,7 @@ def test_half_precision_has_statistics_in_float32():
 
 
 def weights_init(module):
-    """Of DCGAN's examples, in two of the ways in which it goes around."""
+    """Initialize a layer as DCGAN's examples do, in two of the variants that are in use."""
     name = type(module).__name__
     if "Conv" in name or "Linear" in name:
         nn.init.normal_(module.weight.data, 0.0, 0.02)
@@ -335,8 +337,8 @@ def test_epsilon_is_added_to_the_squared_length(scale: float) -> None:
         torch.autograd.grad(outputs.sin().sum(), inputs)
         for outputs in (layer(x), expected(*inputs))
     )
-    for ours, plain in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, plain)
+    for gradient, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(gradient, plain)
 
     def outputs(x: Tensor, weight: Tensor) -> Tensor:
         return torch.func.functional_call(layer, {"weight": weight}, (x,))
