@@ -72,11 +72,11 @@ def test_a_table_is_computed_and_written(
     assert (out / "table1.svg").read_text().startswith("<?xml")
     assert len(list((out / "results" / "table1").iterdir())) == 12
     # And again: nothing is left to be done, and the table is the same.
-    begun = len(workers.begun)
+    count = len(workers.begun)
     assert main([*words, *args]) == 0
     second_output = capsys.readouterr().out
     assert "12 of 12 cells are done, 0 are to be computed" in second_output
-    assert len(workers.begun) == begun
+    assert len(workers.begun) == count
     assert (
         second_output.partition("Table 1: MNIST, permutation-invariant\n")[2]
         == (first_output.rpartition("Table 1: MNIST, permutation-invariant\n")[2])

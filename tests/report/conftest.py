@@ -152,7 +152,8 @@ def compared(inputs: ReportInputs) -> ReportInputs:
         for arm in arms
     }
     probabilities = {
-        name: each / each.sum(axis=1, keepdims=True) for name, each in probabilities.items()
+        name: weights / weights.sum(axis=1, keepdims=True)
+        for name, weights in probabilities.items()
     }
     return replace(
         inputs,
