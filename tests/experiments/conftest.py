@@ -1,4 +1,4 @@
-"""A recipe whose cells take a second, and what kills the process that trains one."""
+"""A recipe whose cells take a second, and a context that kills the process that trains one."""
 
 import os
 import signal

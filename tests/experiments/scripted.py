@@ -1,4 +1,4 @@
-"""Workers whose jobs end at once, as a test says: for tests of what becomes of cells and their jobs."""
+"""Workers whose jobs end at once, as a test says: for tests of what follows from each ending."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -71,7 +71,7 @@ def test_the_same_images_are_known_in_another_folder_and_others_are_not(
     first = fingerprint("one")
     assert first is not None and fingerprint("copy") == first
     assert fingerprint("other") not in (None, first)
-    # Whoever needs them says why they cannot be had.
+    # A command that needs the images says why they cannot be read.
     assert fingerprint("absent") is None
 
 

@@ -1,4 +1,4 @@
-"""A worker that is killed costs a table nothing but time: by processes, and by tasks of a Ray cluster."""
+"""A killed worker costs a table nothing but time, whether it is a process or a task of a Ray cluster."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -66,7 +66,7 @@ def test_a_killed_task_of_a_cluster_is_begun_again_from_its_checkpoint(
         )
 
         require_complete(tiny_plan, store, resources, tmp_path / "whole", quiet)
-        # Each node has room for one: they were trained on both.
+        # Each node has room for one cell: the cells were trained on both nodes.
         runs = [RunFolder(store.cell_folder(cell)) for cell in tiny_plan.cells()]
         begun = [datetime.fromisoformat(run.read_manifest().started).timestamp() for run in runs]
         assert max(begun) < min(run.results.stat().st_mtime for run in runs)

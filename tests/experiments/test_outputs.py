@@ -108,7 +108,7 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
         for note in main.notes
     )
     assert not any("mnist-fast" in note for note in main.notes)
-    # Nothing of the paper's stands beside it.
+    # No number of the paper stands beside it.
     assert [row.name for row in separate.rows] == ["mnist-fast", "  median", "  draws of labels"]
     (note,) = separate.notes
     assert (
@@ -125,7 +125,7 @@ def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store
     plan = plan_of(TABLES["table1"], labels=[50, 100], draws=4, members=1)
     done(plan, store, "mnist")
     notes = _main(plan, summaries(plan, store, {})).notes
-    # 40 errors and the seed; those of 50 labels chose nothing.
+    # With 100 labels a draw has 40 errors plus its seed; draws of 50 labels chose nothing.
     assert [note for note in notes if "chose" in note] == [
         "mnist, 100 labels: settings were chosen by the test errors of draws 0 and 1; without: 42.5 ± 0.7"
     ]
@@ -281,7 +281,7 @@ def test_what_is_kept_is_enough_when_the_runs_are_gone(
     entry_summaries = summaries(tiny_plan, elsewhere, {})
     assert [len(summary.values) for summary in entry_summaries] == [0, 2]
     missing = tiny_plan.missing(elsewhere)
-    # The ensembles are known: of members only the single models are wanted.
+    # The ensembles are known: only the single models are missing.
     assert len(missing.targets) == len(missing.cells) == 2
 
 
@@ -316,12 +316,12 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
     assert content["settings"]["baseline"] is quick_recipe.baseline is True
     manifest = RunFolder(trained_run).read_manifest()
     assert content["data_fingerprint"] == manifest.data.fingerprint
-    # What needs more than its numbers has the run itself.
+    # Cells that need more than its numbers find the run itself.
     cell = hundred.entry.cells[0]
     assert store.is_usable(cell) and store.cell_folder(cell).resolve() == (runs / "good").resolve()
     with pytest.raises(UserError, match=r"^adopt: expected a folder of runs, got .*absent"):
         adopt(quick_plan, store, [tmp_path / "absent"], {})
-    # What is kept counts when the run is gone, and does not stand in the way of another.
+    # Kept results count when the run is gone, and its link does not stand in the way of another run.
     shutil.rmtree(runs)
     assert summaries(quick_plan, store, {})[0].values == hundred.values
     assert not store.is_usable(cell)

@@ -1,4 +1,4 @@
-"""`convergan reproduce` from its words to its files."""
+"""`convergan reproduce` from its arguments to its files."""
 
 import json
 import re
@@ -285,7 +285,7 @@ def test_a_worker_whose_table_is_gone_writes_its_checkpoint_and_ends(
         assert workers.ended(0.05) == []
     (_, process, _) = workers._running[cell.name]
     assert process.stdin is not None
-    # As when the process that holds it dies.
+    # The input ends in this way when the table's process dies.
     process.stdin.close()
     (ended,) = workers.ended(60)
     assert ended.answer is not None and ended.answer.ending == "stopped"

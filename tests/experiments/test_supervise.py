@@ -119,7 +119,7 @@ def test_a_cell_that_another_process_trains_is_left_to_it(
     tiny_plan = plan(draws=2, members=2)
     progress, text = supervised(tiny_plan, store, workers)
     assert progress.failed == {}
-    # It and its ensemble are done; the others did not wait for it.
+    # The cell and its ensemble are done; the others did not wait for it.
     assert len(progress.done) == len(tiny_plan.cells())
     assert [job.name.partition("-seed")[2][:1] for job in workers.begun[:2]] == ["0", "1"]
     assert sum(job.name.startswith("tiny-20-seed0") for job in workers.begun) == 4
@@ -168,7 +168,7 @@ def test_when_the_budget_is_spent_the_workers_are_asked_to_stop(
 
     workers.on_begin = time_passes
     ended = workers.ended
-    # The second runs on until it is asked to stop.
+    # The second cell runs on until it is asked to stop.
     monkeypatch.setattr(
         workers, "ended", lambda seconds: [] if now[0] == 20 and not stops else ended(seconds)
     )

@@ -44,7 +44,7 @@ def test_the_last_epoch_says_how_far_a_training_is(store: Store, cell: Training)
     progress = standing(store, cell)
     assert progress == Standing(epochs_done=2, epochs=6, seconds_per_epoch=5.0)
     assert progress is not None and progress.seconds_left == 20
-    # A line that is being written is none yet.
+    # A line that is still being written does not count.
     with path.open("a") as file:
         file.write(json.dumps({"epoch": 3})[:6])
     assert standing(store, cell) == progress

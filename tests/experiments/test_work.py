@@ -183,7 +183,7 @@ def test_runs_with_a_baseline_are_members_as_well(tiny: Recipe, store: Store) ->
     assert perform(averaging).error is None
     outcome = store.outcome(ensemble)
     assert outcome is not None and len(outcome.members) == 2
-    # A member of other settings is none.
+    # A run with other settings is not a member.
     longer = replace(tiny, epochs=2)
     wrong = Ensemble(
         members=tuple(with_draw(longer, labels=20, draw=0, member=n) for n in range(2))

@@ -1,4 +1,4 @@
-"""Processes that do jobs: what each is given, and how their ends are told."""
+"""Processes that do jobs: what each is given, and how its end is reported."""
 
 import os
 import subprocess
@@ -92,9 +92,9 @@ def test_the_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.Monkey
         ("import os; os.kill(os.getpid(), 9)", None, "killed by SIGKILL"),
         ("import os; os.abort()", None, "killed by SIGABRT"),
         ("import sys; sys.exit(3)", None, "ended with code 3"),
-        # Half an answer is none.
+        # Half an answer does not count.
         ("""print('{"error":')""", None, "ended with code 0"),
-        # Before it could take the signal as a request.
+        # The signal comes before the process could take it as a request.
         ("import os; os.kill(os.getpid(), 15)", Answer(ending="stopped", error="stopped"), ""),
     ],
 )

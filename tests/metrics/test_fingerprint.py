@@ -1,4 +1,4 @@
-"""Numbers of different fingerprints are not compared, and the field is named."""
+"""Numbers with different fingerprints are not compared, and the error names the field that differs."""
 
 import re
 

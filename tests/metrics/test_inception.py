@@ -1,4 +1,4 @@
-"""The Inception network is torch-fidelity's, whose weights it takes, and so is its resize."""
+"""The Inception network and its resize agree with torch-fidelity's, whose weights it loads."""
 
 from typing import Any
 

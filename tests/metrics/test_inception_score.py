@@ -1,4 +1,5 @@
-"""The Inception score is the authors', torch-fidelity's, and 1 for equal images; its memory does not grow."""
+"""The Inception score is that of the authors' code and of torch-fidelity, and 1 for equal images; its memory
+does not grow."""
 
 import math
 import subprocess
@@ -231,7 +232,7 @@ def test_with_few_images_a_class_the_interval_is_as_wide_as_scores_vary() -> Non
         assert measurement.spread is not None and measurement.method == METHOD_OF_SPLITS
         scores.append(measurement.values[0])
         variances.append(measurement.spread.variance([1]))
-    # Three standard deviations of the logarithm of as noisy a variance.
+    # Three standard deviations of the logarithm of a variance of 60 values.
     assert abs(math.log(np.mean(variances) / np.var(scores, ddof=1))) < 3 * (2 / 59) ** 0.5
     assert measurement.spread.degrees_of_freedom == 9
     few_splits = InceptionScoreMetric(splits=5).measure([Embedded(logits[:, :1], logits)])[0]

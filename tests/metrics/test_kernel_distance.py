@@ -1,4 +1,5 @@
-"""KID is the formula, torchmetrics' and torch-fidelity's on one subset of all images, and unbiased."""
+"""KID agrees with its formula, and with torchmetrics and torch-fidelity on a subset of all images; it has no
+bias."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage are their definitions, and torch-fidelity's."""
+"""Precision, recall, density and coverage agree with their definitions and with torch-fidelity."""
 
 import subprocess
 import sys
@@ -107,7 +107,7 @@ def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
 
 
 def test_copies_of_one_image_are_no_distance_apart() -> None:
-    """Rounding would put some of them outside their own balls, and density would be too low."""
+    """Rounding would put some copies outside their own balls, and density would be too low."""
     generator = torch.Generator().manual_seed(0)
     copies = torch.rand(1, 300, generator=generator).mul(7).repeat(40, 1)
     result = precision_recall_density_coverage(copies, copies)

@@ -1,4 +1,4 @@
-"""Intervals of scores hold what drawing new images gives, as often as they say."""
+"""Intervals of scores are as wide as scores of new images vary, and contain their own value."""
 
 import itertools
 
@@ -110,7 +110,7 @@ def test_degenerate_sets_have_intervals_that_hold_their_value(metric: Metric) ->
     "metric", [InceptionScoreMetric(splits=2), FrechetMetric(), KernelMetric()], ids=str
 )
 def test_rounding_is_no_difference(metric: Metric) -> None:
-    """Copies of one image, and copies of it that are off by as much as float32 may be: nothing varies."""
+    """Copies of one image, and copies that differ from it as float32 rounds: nothing varies."""
     generator = seeded()
     reference, image = draw(generator, 1000), draw(generator, 1)
     first = Embedded(image.features.repeat(1000, 1), image.logits.repeat(1000, 1))

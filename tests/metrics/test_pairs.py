@@ -1,4 +1,4 @@
-"""Pairs of images are gone through once, in blocks, by one process or by several, for all who need them."""
+"""Pairs of images are computed once, in blocks, by one process or several, for all metrics that need them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A run's report as it could be: scikit-learn's digits, with curves that look like a training's."""
+"""Example of a run's report: scikit-learn's digits, with curves that look like those of a training."""
 
 from dataclasses import replace
 from pathlib import Path

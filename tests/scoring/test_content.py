@@ -1,4 +1,4 @@
-"""The checksum of images is of their pixels alone."""
+"""The checksum of images depends on their pixels alone."""
 
 import numpy as np
 

@@ -20,7 +20,7 @@ from convergan.scoring.networks import run_embedding
 
 
 class Sums(nn.Module):
-    """Sums of pixels; one more as logits where TF32 is off."""
+    """Gives sums of pixels as features, and as logits the same plus 1 where TF32 is off."""
 
     def forward(self, images: Tensor) -> Any:
         sums = images.flatten(1).double().sum(dim=1, keepdim=True).float()

@@ -1,4 +1,4 @@
-"""Options of some kinds of images apply to these kinds, and are errors where there are none."""
+"""Options for some kinds of images apply to these kinds, and are errors where no image is of such a kind."""
 
 import json
 from dataclasses import replace

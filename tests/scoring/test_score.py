@@ -114,7 +114,7 @@ def test_files_hold_every_number_and_what_it_depends_on(
         )
     assert content["scores"][0]["fingerprint"]["splits"] == 10
     versus = content["scores"][0]["versus"]
-    # 60 images are too few for an interval that holds, and the words say so.
+    # 60 images are too few for an interval that holds, and the method says so.
     assert versus["distinguishable"] is None and "fewer than 200" in content["scores"][0]["method"]
     for name in ("score-by-count.svg", "classes.svg"):
         assert (figures / name).read_text().startswith("<?xml")
@@ -285,7 +285,7 @@ def test_two_processes_give_the_same_numbers(
     ]
     outputs = [process.communicate(timeout=240)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
-    # The first speaks for both.
+    # Only the first process prints.
     assert [("\nInception score" in text, text == "") for text in outputs] == [
         (True, False),
         (False, True),

@@ -1,4 +1,4 @@
-"""Numbers of fixed data and seeds: whoever changes a draw or a formula sees here whose numbers change."""
+"""Numbers of fixed data and seeds: whoever changes a draw or a formula sees here which numbers change."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ RATES = np.random.default_rng(2).normal(0.52, 0.05, 12)
 
 
 def exactly(expected: object) -> object:
-    """Compares equal to numbers that differ only in the last digits, as processors do."""
+    """Matches numbers except for their last digits, in which processors differ."""
     return pytest.approx(expected, rel=1e-12)
 
 

@@ -65,7 +65,7 @@ def test_the_effective_wilson_interval_is_wilsons_of_independent_trials() -> Non
         share = hits / 100
         interval = effective_wilson(share, share * (1 - share) / 100, 100)
         assert interval == pytest.approx(wilson(hits, 100), abs=1e-12)
-    # Half as many trials that count.
+    # With twice the variance, half as many trials count.
     assert effective_wilson(0.5, 0.005, 100) == pytest.approx(wilson(25, 50), abs=1e-12)
 
 

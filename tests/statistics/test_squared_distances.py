@@ -80,7 +80,7 @@ def test_differences_hold_the_truth_as_often_as_they_say(first: float, second: f
 
 
 def test_a_difference_of_two_of_one_kind_is_as_normal_as_its_sample_says() -> None:
-    """Differences of the sets beyond chance make the interval wider; those that chance makes do not."""
+    """Differences of the sets beyond chance make the interval wider; those due to chance do not."""
     equal = DifferenceSpread(4.0, 1.0, 1.0, 0.5)
     low = interval_of_difference_of_distances(9.0, equal).low
     assert low == pytest.approx(9 - 1.96 * 2, rel=1e-4)
