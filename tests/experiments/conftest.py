@@ -1,4 +1,4 @@
-"""A recipe whose cells take a second, and what kills the process that trains one."""
+"""A recipe whose cells take a second, and a context that kills the process that trains one."""
 
 import os
 import signal
@@ -40,16 +40,16 @@ def plan(tiny_file: Path) -> Callable[..., Plan]:
     """Plans of Table 1 by the tiny recipe."""
 
     def made(table: str = "table1", **settings: object) -> Plan:
-        chosen = {"recipes": [str(tiny_file)], "labels": [20], "draws": 1, "members": 1}
-        return plan_of(TABLES[table], **{**chosen, "threads": 1, **settings})  # type: ignore[arg-type, index]
+        defaults = {"recipes": [str(tiny_file)], "labels": [20], "draws": 1, "members": 1}
+        return plan_of(TABLES[table], **{**defaults, "threads": 1, **settings})  # type: ignore[arg-type, index]
 
     return made
 
 
 @contextmanager
 def killing_the_trainer(run: Path) -> Iterator[list[int]]:
-    """Kills the first process that trains in a run folder, once an epoch has ended; yields its id, when it
-    has been."""
+    """Kills the first process that trains in a run folder, once an epoch has ended; yields a list that then
+    holds its id."""
     killed: list[int] = []
     ends = threading.Event()
 

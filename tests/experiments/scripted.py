@@ -1,4 +1,4 @@
-"""Workers whose jobs end as a test says, at once: what is tested is what becomes of them."""
+"""Workers whose jobs end at once, as a test says: for tests of what follows from each ending."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ OUT_OF_MEMORY = "out of memory"
 
 
 class Scripted:
-    """Does each job as its script says, one word for each attempt: `done`, `killed`, `advanced` (killed after
+    """Ends each job as its script says, one word for each attempt: `done`, `killed`, `advanced` (killed after
     a checkpoint), `stopped`, `busy`, `out of memory` or an error."""
 
     def __init__(self, endings: dict[str, list[str]] | None = None, at_once: int = 2) -> None:
@@ -68,7 +68,7 @@ class Scripted:
 
 
 def write_results(job: Job) -> None:
-    """Writes what a finished cell of so many errors leaves, as far as tables look at it."""
+    """Writes what a finished cell leaves, as far as tables read it; the recipe decides its errors."""
     recipe = job.recipe
     errors = {20: 118, 50: 70}.get(recipe["labels"], 40) + recipe["seed"]
     members = [{"seed": 0, "test_errors": 3, "test_error_rate": 0.1}] * len(job.members)

@@ -18,9 +18,13 @@ def missing(plan: Plan, tmp_path: Path) -> Missing:
 def test_what_fits_is_taken_in_order_and_the_rest_is_said(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    made = plan(labels=[20, 50], draws=3)
+    tiny_plan = plan(labels=[20, 50], draws=3)
     choice = chosen(
-        made, missing(made, tmp_path), lambda cell: HOUR, budget_seconds=2 * HOUR, workers=2
+        tiny_plan,
+        missing(tiny_plan, tmp_path),
+        lambda cell: HOUR,
+        budget_seconds=2 * HOUR,
+        workers=2,
     )
     # Four hours of work: two draws of both numbers of labels.
     assert [(cell.recipe.labels, cell.draw) for cell in choice.cells] == [
@@ -36,10 +40,10 @@ def test_what_fits_is_taken_in_order_and_the_rest_is_said(
 def test_a_shorter_cell_after_one_that_does_not_fit_is_taken(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    made = plan(labels=[20, 50], draws=1)
+    tiny_plan = plan(labels=[20, 50], draws=1)
     choice = chosen(
-        made,
-        missing(made, tmp_path),
+        tiny_plan,
+        missing(tiny_plan, tmp_path),
         lambda cell: HOUR if cell.recipe.labels == 20 else HOUR / 4,
         budget_seconds=HOUR / 2,
         workers=4,
@@ -50,11 +54,15 @@ def test_a_shorter_cell_after_one_that_does_not_fit_is_taken(
 def test_no_member_is_trained_for_an_ensemble_that_does_not_fit(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    made = plan(draws=1, members=3)
+    tiny_plan = plan(draws=1, members=3)
 
     def fitting(hours: float) -> list[str]:
         choice = chosen(
-            made, missing(made, tmp_path), lambda cell: HOUR, budget_seconds=hours * HOUR, workers=1
+            tiny_plan,
+            missing(tiny_plan, tmp_path),
+            lambda cell: HOUR,
+            budget_seconds=hours * HOUR,
+            workers=1,
         )
         return [type(cell).__name__ for cell in choice.cells]
 

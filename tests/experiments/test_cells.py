@@ -23,23 +23,23 @@ def named(recipe: Recipe) -> str:
 
 
 @pytest.mark.parametrize(
-    "same",
+    "recipe",
     [
         replace(MNIST, data=replace(MNIST.data, path=Path("/elsewhere"), cache=Path("/cache"))),
         replace(MNIST, hardware=HardwareSettings(threads=7)),
         replace(MNIST, hardware=HardwareSettings(members="apart")),
-        # It has random numbers of its own.
+        # The baseline has random numbers of its own.
         replace(MNIST, baseline=False),
         replace(MNIST, data=replace(MNIST.data, split_seed=3)),
     ],
     ids=["places", "threads", "members", "baseline", "its own draw"],
 )
-def test_what_decides_no_result_changes_no_name(same: Recipe) -> None:
-    assert named(same) == named(MNIST)
+def test_what_decides_no_result_changes_no_name(recipe: Recipe) -> None:
+    assert named(recipe) == named(MNIST)
 
 
 @pytest.mark.parametrize(
-    "other",
+    "recipe",
     [
         replace(MNIST, labels=50),
         replace(MNIST, seed=4),
@@ -50,8 +50,8 @@ def test_what_decides_no_result_changes_no_name(same: Recipe) -> None:
     ],
     ids=["labels", "seed", "epochs", "draw", "rate", "precision"],
 )
-def test_what_decides_the_result_is_in_the_name(other: Recipe) -> None:
-    assert named(other) != named(MNIST)
+def test_what_decides_the_result_is_in_the_name(recipe: Recipe) -> None:
+    assert named(recipe) != named(MNIST)
 
 
 def test_the_baseline_of_a_comparison_decides_what_time_the_others_have() -> None:
@@ -103,23 +103,23 @@ def test_the_rows_of_table_3_are_the_papers() -> None:
 
 def test_scores_are_of_real_images_and_of_one_training_each(tiny_file: Path) -> None:
     plan = plan_of(TABLES["table3"], recipes=[str(tiny_file)], samples=500)
-    real, ours = plan.entries
-    assert real.row == REAL and ours.row == "tiny"
-    (of_images,), (of_samples,) = real.cells, ours.cells
-    assert isinstance(of_samples, Scoring) and of_samples.needs[0].name == of_samples.training.name
-    assert of_images.needs == ()
-    others: dict[str, Any] = {
+    real, generated = plan.entries
+    assert real.row == REAL and generated.row == "tiny"
+    (real_cell,), (model_cell,) = real.cells, generated.cells
+    assert isinstance(model_cell, Scoring) and model_cell.needs[0].name == model_cell.training.name
+    assert real_cell.needs == ()
+    changes: dict[str, Any] = {
         **{"count": 501, "protocol": "shuffled", "splits": 5, "split_seed": 1, "seed": 1},
         **{"precision": "bf16", "pixel_range": (0, 1)},
     }
-    for field, value in others.items():
-        other = replace(of_samples.settings, **{field: value})
-        assert Scoring(recipe=of_samples.recipe, settings=other).name != of_samples.name, field
-        real_one = Scoring(recipe=of_images.recipe, settings=other, real=True)
-        assert (real_one.name == of_images.name) == (field == "count"), field
-    silent = replace(of_samples.settings, intervals=False)
-    assert Scoring(recipe=of_samples.recipe, settings=silent).name == of_samples.name
-    assert with_needs([of_samples])[0] == of_samples.training
+    for field, value in changes.items():
+        settings = replace(model_cell.settings, **{field: value})
+        assert Scoring(recipe=model_cell.recipe, settings=settings).name != model_cell.name, field
+        real_one = Scoring(recipe=real_cell.recipe, settings=settings, real=True)
+        assert (real_one.name == real_cell.name) == (field == "count"), field
+    silent = replace(model_cell.settings, intervals=False)
+    assert Scoring(recipe=model_cell.recipe, settings=silent).name == model_cell.name
+    assert with_needs([model_cell])[0] == model_cell.training
 
 
 def test_a_folder_for_each_source_is_found_in_the_folder_of_the_data(tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from convergan.scoring.settings import ScoreSettings
 
 def scored(scores: Sequence[float]) -> list[Summary]:
     """The summaries of models m0, m1 and so on with these scores."""
-    found = []
+    summaries = []
     for number, score in enumerate(scores):
         recipe = Recipe(name=f"m{number}")
         cell = Scoring(recipe=recipe, settings=ScoreSettings())
-        found.append(
+        summaries.append(
             Summary(
                 entry=Entry(row=recipe.name, column="", models=1, cells=(cell,)),
                 unit="Inception score",
@@ -31,7 +31,7 @@ def scored(scores: Sequence[float]) -> list[Summary]:
                 outcomes={0: Outcome(recipe=recipe.name, seed=0, score=score)},
             )
         )
-    return found
+    return summaries
 
 
 def report(path: Path, rates: Sequence[float | None]) -> Study:
@@ -45,26 +45,26 @@ def report(path: Path, rates: Sequence[float | None]) -> Study:
 
 def test_models_that_people_and_scores_rank_alike(tmp_path: Path) -> None:
     study = report(tmp_path / "report.json", [0.1, 0.2, 0.3, 0.5, None])
-    found = agreement(scored([2.0, 4.0, 3.0, 8.0, 9.0]), study)
-    assert [model.name for model in found.models] == ["m0", "m1", "m2", "m3"]
-    assert found.correlation is not None
-    assert found.correlation.rho == pytest.approx(0.8)
-    assert found.in_words.startswith("how people and the Inception score rank 4 models: ")
-    assert "0.80 (1: alike, -1: in reverse), no interval below 10 models, p 0.33" in found.in_words
+    result = agreement(scored([2.0, 4.0, 3.0, 8.0, 9.0]), study)
+    assert [model.name for model in result.models] == ["m0", "m1", "m2", "m3"]
+    assert result.correlation is not None
+    assert result.correlation.rho == pytest.approx(0.8)
+    assert result.in_words.startswith("how people and the Inception score rank 4 models: ")
+    assert "0.80 (1: alike, -1: in reverse), no interval below 10 models, p 0.33" in result.in_words
 
 
 def test_models_that_people_and_scores_rank_in_reverse(tmp_path: Path) -> None:
     study = report(tmp_path / "report.json", [0.5, 0.3, 0.2, 0.1])
-    found = agreement(scored([2.0, 3.0, 4.0, 8.0]), study)
-    assert found.correlation is not None and found.correlation.rho == -1
-    assert "correlation -1.00 (1: alike, -1: in reverse)" in found.in_words
-    assert "rank 4 models alike" not in found.in_words
+    result = agreement(scored([2.0, 3.0, 4.0, 8.0]), study)
+    assert result.correlation is not None and result.correlation.rho == -1
+    assert "correlation -1.00 (1: alike, -1: in reverse)" in result.in_words
+    assert "rank 4 models alike" not in result.in_words
 
 
 def test_ten_models_have_an_interval(tmp_path: Path) -> None:
     study = report(tmp_path / "report.json", [0.05 * (1 + number) for number in range(10)])
-    found = agreement(scored([*range(1, 9), 10, 9]), study)
-    interval = re.search(r"95 % interval (\S+) to (\S+),", found.in_words)
+    result = agreement(scored([*range(1, 9), 10, 9]), study)
+    interval = re.search(r"95 % interval (\S+) to (\S+),", result.in_words)
     assert interval and 0.8 < float(interval[1]) < float(interval[2]) <= 1
 
 

@@ -60,8 +60,8 @@ def planned(tiny: Recipe, tmp_path: Path) -> Callable[[Path], Plan]:
 def test_the_same_images_are_known_in_another_folder_and_others_are_not(
     planned: Callable[[Path], Plan], tmp_path: Path, quiet: Console
 ) -> None:
-    one = images_in(tmp_path / "one", seed=0)
-    shutil.copytree(one, tmp_path / "copy")
+    folder = images_in(tmp_path / "one", seed=0)
+    shutil.copytree(folder, tmp_path / "copy")
     images_in(tmp_path / "other", seed=1)
 
     def fingerprint(name: str) -> str | None:
@@ -71,27 +71,27 @@ def test_the_same_images_are_known_in_another_folder_and_others_are_not(
     first = fingerprint("one")
     assert first is not None and fingerprint("copy") == first
     assert fingerprint("other") not in (None, first)
-    # Whoever needs them says why they cannot be had.
+    # A command that needs the images says why they cannot be read.
     assert fingerprint("absent") is None
 
 
 def test_a_table_of_other_images_is_not_said_to_be_done(
     planned: Callable[[Path], Plan], tmp_path: Path, quiet: Console
 ) -> None:
-    one, other = images_in(tmp_path / "one", seed=0), images_in(tmp_path / "other", seed=1)
+    first, second = images_in(tmp_path / "one", seed=0), images_in(tmp_path / "other", seed=1)
     store = Store(tmp_path / "out", tmp_path / "kept")
-    (cell,) = planned(one).cells()
+    (cell,) = planned(first).cells()
     write_results(job_of(cell, store.cell_folder(cell), store.log(cell)))
     path = store.cell_folder(cell) / "results.json"
     (fingerprint,) = fingerprints_of([cell], quiet).values()
     write_json(path, {**read_json(path), "data_fingerprint": fingerprint})
     resources = Resources(workers=1, threads=1)
-    assert reproduce(planned(one), store, resources, quiet, dry_run=True).failed == {}
+    assert reproduce(planned(first), store, resources, quiet, dry_run=True).failed == {}
     assert store.outcome(cell) is not None
     with pytest.raises(
         UserError, match=r"^data\.path: expected the images that tiny, .* got others"
     ):
-        reproduce(planned(other), store, resources, quiet, dry_run=True)
+        reproduce(planned(second), store, resources, quiet, dry_run=True)
 
 
 def test_of_several_sources_none_is_taken_for_another(tmp_path: Path) -> None:

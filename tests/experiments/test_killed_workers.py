@@ -1,4 +1,4 @@
-"""A worker that is killed costs a table nothing but time: by processes, and by tasks of a Ray cluster."""
+"""A killed worker costs a table nothing but time, whether it is a process or a task of a Ray cluster."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -18,9 +18,10 @@ from experiments.conftest import killing_the_trainer
 
 
 def require_complete(
-    plan: Plan, store: Store, resources: Resources, whole: Path, console: Console
+    plan: Plan, store: Store, resources: Resources, reference: Path, console: Console
 ) -> None:
-    """Runs a plan, kills the process that trains its first cell, and holds the cell against a whole run."""
+    """Runs a plan, kills the process that trains its first cell, and compares the cell with `reference`, a
+    run that was not interrupted."""
     first = plan.cells()[0]
     folder = RunFolder(store.cell_folder(first))
     with killing_the_trainer(folder.path) as killed:
@@ -28,23 +29,23 @@ def require_complete(
     assert killed, "nothing was killed"
     assert progress.failed == {}
     assert all(store.outcome(cell) is not None for cell in plan.cells())
-    # From its checkpoint: another process went on with the run, and it came out as one that nobody killed.
+    # Another process resumed the run from its checkpoint, and the result is that of a run nobody killed.
     assert len(folder.read_manifest().resumed) == 1
     errors = [line.test_errors for line in read_metrics(folder.metrics)]
-    assert errors == [line.test_errors for line in read_metrics(RunFolder(whole).metrics)]
+    assert errors == [line.test_errors for line in read_metrics(RunFolder(reference).metrics)]
 
 
 @pytest.mark.slow
 def test_a_killed_process_is_begun_again_from_its_checkpoint(
     plan: Callable[..., Plan], tmp_path: Path, quiet: Console
 ) -> None:
-    made = plan(draws=2)
+    tiny_plan = plan(draws=2)
     store = Store(tmp_path / "out", tmp_path / "kept")
-    recipe: Recipe = made.cells()[0].recipe
+    recipe: Recipe = tiny_plan.cells()[0].recipe
     train(recipe, tmp_path / "whole", console=quiet)
     resources = Resources(workers=2, threads=1, checkpoint_every_seconds=0)
 
-    require_complete(made, store, resources, tmp_path / "whole", quiet)
+    require_complete(tiny_plan, store, resources, tmp_path / "whole", quiet)
 
 
 @pytest.mark.slow
@@ -54,9 +55,9 @@ def test_a_killed_task_of_a_cluster_is_begun_again_from_its_checkpoint(
     pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    made = plan(draws=2)
+    tiny_plan = plan(draws=2)
     store = Store(tmp_path / "out", tmp_path / "kept")
-    train(made.cells()[0].recipe, tmp_path / "whole", console=quiet)
+    train(tiny_plan.cells()[0].recipe, tmp_path / "whole", console=quiet)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     try:
         cluster.add_node(num_cpus=1, num_gpus=0)
@@ -64,9 +65,9 @@ def test_a_killed_task_of_a_cluster_is_begun_again_from_its_checkpoint(
             workers=1, threads=1, cluster=cluster.address, checkpoint_every_seconds=0
         )
 
-        require_complete(made, store, resources, tmp_path / "whole", quiet)
-        # Each node has room for one: they were trained on both.
-        runs = [RunFolder(store.cell_folder(cell)) for cell in made.cells()]
+        require_complete(tiny_plan, store, resources, tmp_path / "whole", quiet)
+        # Each node has room for one cell: the cells were trained on both nodes.
+        runs = [RunFolder(store.cell_folder(cell)) for cell in tiny_plan.cells()]
         begun = [datetime.fromisoformat(run.read_manifest().started).timestamp() for run in runs]
         assert max(begun) < min(run.results.stat().st_mtime for run in runs)
     finally:

@@ -41,22 +41,22 @@ def store(tmp_path: Path) -> Store:
 
 
 def done(plan: Plan, store: Store, names: str) -> None:
-    """Writes the results of the cells whose names begin so."""
+    """Writes the results of the cells whose names begin with `names`."""
     for cell in plan.cells():
         if cell.name.startswith(names):
             members = tuple(Path(need.name) for need in cell.needs)
             write_results(job_of(cell, store.cell_folder(cell), store.log(cell), members=members))
 
 
-def _main(plan: Plan, found: list[Summary]) -> Grid:
-    """The table, of which there is one block."""
-    (grid,) = grids_of(plan, found)
+def _main(plan: Plan, entry_summaries: list[Summary]) -> Grid:
+    """The only block of the table."""
+    (grid,) = grids_of(plan, entry_summaries)
     return grid
 
 
-def shown(plan: Plan, found: list[Summary]) -> str:
+def shown(plan: Plan, entry_summaries: list[Summary]) -> str:
     text = io.StringIO()
-    print_grid(_main(plan, found), Console(file=text, width=80))
+    print_grid(_main(plan, entry_summaries), Console(file=text, width=80))
     return text.getvalue()
 
 
@@ -71,17 +71,17 @@ def test_the_papers_tables_fit_in_eighty_columns(name: str, store: Store) -> Non
     # Nothing was folded: each published row is one line.
     assert sum(line.startswith("paper ") for line in lines) == 1
     # Where nothing was measured, nothing is said.
-    (ours,) = [line for line in lines if line.startswith(f"{recipe} ")]
-    assert ours.split()[1:] == ["-"] * len(plan.table.labels)
+    (measured,) = [line for line in lines if line.startswith(f"{recipe} ")]
+    assert measured.split()[1:] == ["-"] * len(plan.table.labels)
 
 
 def test_mean_deviation_and_median_are_over_the_draws(
     plan: Callable[..., Plan], store: Store
 ) -> None:
-    made = plan(labels=[20, 50], draws=3)
-    done(made, store, "tiny-20")
-    done(made, store, "tiny-50-seed0")
-    text = shown(made, summaries(made, store, {}))
+    tiny_plan = plan(labels=[20, 50], draws=3)
+    done(tiny_plan, store, "tiny-20")
+    done(tiny_plan, store, "tiny-50-seed0")
+    text = shown(tiny_plan, summaries(tiny_plan, store, {}))
     assert "119 ± 1 " in text and "70" in text
     (median,) = [line for line in text.splitlines() if line.startswith("  median")]
     assert median.split()[1:] == ["119", "70"]
@@ -97,8 +97,8 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
         TABLES["table1"], recipes=["mnist", "mnist-fast", "mnist-paper"], draws=2, members=1
     )
     done(plan, store, "mnist")
-    found = summaries(plan, store, {})
-    main, apart = grids_of(plan, found)
+    entry_summaries = summaries(plan, store, {})
+    main, separate = grids_of(plan, entry_summaries)
     assert [row.name for row in main.rows if row.is_measured and row.name[0] != " "] == [
         "mnist",
         "mnist-paper",
@@ -108,24 +108,24 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
         for note in main.notes
     )
     assert not any("mnist-fast" in note for note in main.notes)
-    # Nothing of the paper's stands beside it.
-    assert [row.name for row in apart.rows] == ["mnist-fast", "  median", "  draws of labels"]
-    (note,) = apart.notes
+    # No number of the paper stands beside it.
+    assert [row.name for row in separate.rows] == ["mnist-fast", "  median", "  draws of labels"]
+    (note,) = separate.notes
     assert (
         "no counterpart among the paper's MNIST experiments, which are permutation-invariant"
         in note
     )
-    write_error_bars(tmp_path / "table.svg", plan, found)
+    write_error_bars(tmp_path / "table.svg", plan, entry_summaries)
     text = (tmp_path / "table.svg").read_text()
     assert "<!-- mnist-paper -->" in text and "<!-- mnist-fast -->" not in text
-    assert "mnist-fast" in csv_of(plan, found)
+    assert "mnist-fast" in csv_of(plan, entry_summaries)
 
 
 def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store: Store) -> None:
     plan = plan_of(TABLES["table1"], labels=[50, 100], draws=4, members=1)
     done(plan, store, "mnist")
     notes = _main(plan, summaries(plan, store, {})).notes
-    # 40 errors and the seed; those of 50 labels chose nothing.
+    # With 100 labels a draw has 40 errors plus its seed; draws of 50 labels chose nothing.
     assert [note for note in notes if "chose" in note] == [
         "mnist, 100 labels: settings were chosen by the test errors of draws 0 and 1; without: 42.5 ± 0.7"
     ]
@@ -134,9 +134,9 @@ def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store
 def test_what_the_deviation_of_ensembles_does_not_hold_is_said(
     plan: Callable[..., Plan], store: Store
 ) -> None:
-    made = plan(draws=2, members=2)
-    done(made, store, "tiny")
-    notes = _main(made, summaries(made, store, {})).notes
+    tiny_plan = plan(draws=2, members=2)
+    done(tiny_plan, store, "tiny")
+    notes = _main(tiny_plan, summaries(tiny_plan, store, {})).notes
     assert (
         "tiny, 20 labels, ensemble of 2: ensembles of neighbouring draws share seeds, but not labels"
         in notes
@@ -146,62 +146,62 @@ def test_what_the_deviation_of_ensembles_does_not_hold_is_said(
 def test_samples_that_are_not_at_hand_are_not_said_to_be(
     plan: Callable[..., Plan], store: Store, tmp_path: Path
 ) -> None:
-    made = plan(table="figures", labels=())
-    done(made, store, "tiny")
-    (row,) = _main(made, summaries(made, store, {})).rows
+    tiny_plan = plan(table="figures", labels=())
+    done(tiny_plan, store, "tiny")
+    (row,) = _main(tiny_plan, summaries(tiny_plan, store, {})).rows
     assert row.cells[0] == "trained; its samples are missing"
-    (cell,) = made.cells()
+    (cell,) = tiny_plan.cells()
     image = store.cell_folder(cell) / "samples" / "epoch-006.png"
     image.parent.mkdir()
     image.touch()
-    (found,) = summaries(made, store, {})
-    assert found.samples == {0: image}
-    assert _main(made, [found]).rows[0].cells[0] == "drawn"
+    (summary,) = summaries(tiny_plan, store, {})
+    assert summary.samples == {0: image}
+    assert _main(tiny_plan, [summary]).rows[0].cells[0] == "drawn"
 
 
 def test_what_is_measured_is_told_with_its_origin(plan: Callable[..., Plan], store: Store) -> None:
-    made = plan()
-    done(made, store, "tiny")
-    (cell,) = made.cells()
+    tiny_plan = plan()
+    done(tiny_plan, store, "tiny")
+    (cell,) = tiny_plan.cells()
     path = store.cell_folder(cell) / "results.json"
     content = {**read_json(path), "baseline_test_errors": 3, "trained_at_commits": ["a" * 40]}
     write_json(path, {**content, "adopted_from": "runs/earlier"})
-    found = summaries(made, store, {})
-    told = provenance_of(found)
-    assert "| fp32 | 1 min, with baselines | aaaaaaa |" in told
-    assert "* tiny, 20 labels: adopted from `runs/earlier`" in told
+    entry_summaries = summaries(tiny_plan, store, {})
+    provenance = provenance_of(entry_summaries)
+    assert "| fp32 | 1 min, with baselines | aaaaaaa |" in provenance
+    assert "* tiny, 20 labels: adopted from `runs/earlier`" in provenance
     (line,) = [
         line
-        for line in csv.DictReader(io.StringIO(csv_of(made, found)))
+        for line in csv.DictReader(io.StringIO(csv_of(tiny_plan, entry_summaries)))
         if line["source"] == "measured"
     ]
     assert line["precisions"] == "fp32"
 
 
 def test_a_failed_cell_is_a_hole_with_its_error(plan: Callable[..., Plan], store: Store) -> None:
-    made = plan(labels=[20, 50], draws=2)
-    done(made, store, "tiny-20-seed0")
-    name = next(cell.name for cell in made.cells() if cell.name.startswith("tiny-50-seed1"))
-    found = summaries(made, store, {name: "loss is not finite | stopped"})
-    text = shown(made, found)
+    tiny_plan = plan(labels=[20, 50], draws=2)
+    done(tiny_plan, store, "tiny-20-seed0")
+    name = next(cell.name for cell in tiny_plan.cells() if cell.name.startswith("tiny-50-seed1"))
+    entry_summaries = summaries(tiny_plan, store, {name: "loss is not finite | stopped"})
+    text = shown(tiny_plan, entry_summaries)
     assert "0 of 2, 1 failed" in text and "1 of 2" in text
     assert "tiny, 50 labels, draw 1 failed: loss is not finite | stopped" in text
-    markdown = markdown_of(_main(made, found))
+    markdown = markdown_of(_main(tiny_plan, entry_summaries))
     # A vertical bar would end a cell of the table.
     assert r"loss is not finite \| stopped" in markdown
     assert len({line.count(" | ") for line in markdown.splitlines() if line[:1] == "|"}) == 1
 
 
 def test_the_csv_has_each_number_of_the_table(plan: Callable[..., Plan], store: Store) -> None:
-    made = plan(labels=[20, 50], draws=2, members=2)
-    done(made, store, "tiny-20")
-    lines = list(csv.DictReader(io.StringIO(csv_of(made, summaries(made, store, {})))))
+    tiny_plan = plan(labels=[20, 50], draws=2, members=2)
+    done(tiny_plan, store, "tiny-20")
+    lines = list(csv.DictReader(io.StringIO(csv_of(tiny_plan, summaries(tiny_plan, store, {})))))
     assert tuple(lines[0]) == CSV_COLUMNS
-    ours = [line for line in lines if line["source"] == "measured"]
-    assert [(line["labels"], line["models"]) for line in ours] == [
+    measured = [line for line in lines if line["source"] == "measured"]
+    assert [(line["labels"], line["models"]) for line in measured] == [
         ("20", "1"), ("50", "1"), ("20", "2"), ("50", "2"),
     ]  # fmt: skip
-    single, hole, ensemble, _ = ours
+    single, hole, ensemble, _ = measured
     assert (single["mean"], single["median"], single["values"]) == ("118.5", "118.5", "0:118 1:119")
     assert (hole["mean"], hole["draws"], hole["planned"]) == ("", "0", "2")
     assert ensemble["mean"] == "108.5"
@@ -210,11 +210,11 @@ def test_the_csv_has_each_number_of_the_table(plan: Callable[..., Plan], store: 
 
 
 def test_shares_are_of_the_test_images(plan: Callable[..., Plan], store: Store) -> None:
-    made = plan(table="table2", labels=[20])
-    done(made, store, "tiny-20")
-    (found,) = summaries(made, store, {})
-    assert found.number == Number(100 * 118 / 500)
-    assert written(found.number, "%") == "23.60"
+    tiny_plan = plan(table="table2", labels=[20])
+    done(tiny_plan, store, "tiny-20")
+    (summary,) = summaries(tiny_plan, store, {})
+    assert summary.number == Number(100 * 118 / 500)
+    assert written(summary.number, "%") == "23.60"
 
 
 @pytest.mark.parametrize(
@@ -234,15 +234,15 @@ def test_numbers_have_as_many_digits_as_the_papers(number: Number | None, text: 
 def test_the_rows_of_table_3_are_variants(
     plan: Callable[..., Plan], store: Store, tmp_path: Path
 ) -> None:
-    made = plan(table="table3", labels=(), samples=500)
-    real = made.entries[0].cells[0]
+    tiny_plan = plan(table="table3", labels=(), samples=500)
+    real = tiny_plan.entries[0].cells[0]
     content = {"recipe": "tiny", "seed": 0, "score": 9.5, "stdev": 0.25, "sha256": real.sha256}
     write_json(_folder(store.cell_folder(real)) / "results.json", content)
-    text = shown(made, summaries(made, store, {}))
+    text = shown(tiny_plan, summaries(tiny_plan, store, {}))
     (line,) = [line for line in text.splitlines() if line.startswith("real data")]
     assert line.split("  ")[1:][-3:] == ["11.24 ± 0.12", "9.50 ± 0.25", "1 of 1"]
-    (ours,) = [line for line in text.splitlines() if line.startswith("tiny")]
-    assert ours.split()[1:] == ["-", "-", "0", "of", "1"]
+    (measured,) = [line for line in text.splitlines() if line.startswith("tiny")]
+    assert measured.split()[1:] == ["-", "-", "0", "of", "1"]
 
 
 def _folder(path: Path) -> Path:
@@ -255,33 +255,33 @@ def test_the_figure_has_every_series_and_the_same_bytes_each_time(
 ) -> None:
     from convergan.experiments.figure import write_error_bars
 
-    made = plan(labels=[20, 50], draws=2)
-    done(made, store, "tiny-20")
-    found = summaries(made, store, {})
+    tiny_plan = plan(labels=[20, 50], draws=2)
+    done(tiny_plan, store, "tiny-20")
+    entry_summaries = summaries(tiny_plan, store, {})
     for name in ("one.svg", "two.svg"):
-        write_error_bars(tmp_path / name, made, found)
+        write_error_bars(tmp_path / name, tiny_plan, entry_summaries)
     text = (tmp_path / "one.svg").read_text()
     assert text == (tmp_path / "two.svg").read_text()
     for name in ("paper", "Ladder + PBWN", "tiny"):
         assert f"<!-- {name} -->" in text
-    # It has no number in these columns.
+    # Bad GAN has no number in these columns.
     assert "<!-- Bad GAN -->" not in text
 
 
 def test_what_is_kept_is_enough_when_the_runs_are_gone(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    made = plan(draws=2, members=2)
+    tiny_plan = plan(draws=2, members=2)
     store = Store(tmp_path / "out", tmp_path / "kept")
-    done(made, store, "tiny")
-    for cell in made.cells():
+    done(tiny_plan, store, "tiny")
+    for cell in tiny_plan.cells():
         if cell.needs:
             store.keep("table1", cell)
     elsewhere = Store(tmp_path / "new", tmp_path / "kept")
-    found = summaries(made, elsewhere, {})
-    assert [len(each.values) for each in found] == [0, 2]
-    missing = made.missing(elsewhere)
-    # The ensembles are known: of members only the single models are wanted.
+    entry_summaries = summaries(tiny_plan, elsewhere, {})
+    assert [len(summary.values) for summary in entry_summaries] == [0, 2]
+    missing = tiny_plan.missing(elsewhere)
+    # The ensembles are known: only the single models are missing.
     assert len(missing.targets) == len(missing.cells) == 2
 
 
@@ -290,40 +290,40 @@ def test_runs_with_the_settings_of_a_cell_are_adopted(
 ) -> None:
     file = tmp_path / "quick.yaml"
     file.write_text(recipe_to_yaml(quick_recipe))
-    made = plan(recipes=[str(file)], labels=[100, 50], draws=2)
+    quick_plan = plan(recipes=[str(file)], labels=[100, 50], draws=2)
     runs = tmp_path / "runs"
     shutil.copytree(trained_run, runs / "good")
-    damaged, others = runs / "damaged", runs / "other settings"
-    for place in (damaged, others):
+    damaged, longer = runs / "damaged", runs / "other settings"
+    for place in (damaged, longer):
         shutil.copytree(trained_run, place)
     (damaged / "recipe.yaml").write_text("nothing")
-    (others / "recipe.yaml").write_text(recipe_to_yaml(replace(quick_recipe, epochs=4)))
-    # It has a baseline and its own number of threads, which decide nothing.
-    lines = adopt(made, store, [runs], {})
+    (longer / "recipe.yaml").write_text(recipe_to_yaml(replace(quick_recipe, epochs=4)))
+    # The run has a baseline and its own number of threads, which decide nothing.
+    lines = adopt(quick_plan, store, [runs], {})
     assert len(lines) == 2
     assert lines[0].startswith(f"not adopted: {damaged / 'recipe.yaml'}: expected ")
     assert lines[1] == f"digits, 100 labels, seed 0: adopted from {runs / 'good'}"
     results = read_json(trained_run / "results.json")
-    hundred, fifty = summaries(made, store, {})
+    hundred, fifty = summaries(quick_plan, store, {})
     assert hundred.values == {0: results["test_errors"]} and fifty.values == {}
     assert hundred.outcomes[0].adopted_from == "good"
-    assert len(adopt(made, store, [runs], {})) == 1
-    (kept,) = store.results.glob("table1/*/results.json")
-    content = read_json(kept)
+    assert len(adopt(quick_plan, store, [runs], {})) == 1
+    (path,) = store.results.glob("table1/*/results.json")
+    content = read_json(path)
     assert content["errors_by_epoch"][-1] == results["test_errors"]
     assert content["adopted_from"] == "good"
     # The settings are the run's own.
     assert content["settings"]["baseline"] is quick_recipe.baseline is True
     manifest = RunFolder(trained_run).read_manifest()
     assert content["data_fingerprint"] == manifest.data.fingerprint
-    # What needs more than its numbers has the run itself.
+    # Cells that need more than its numbers find the run itself.
     cell = hundred.entry.cells[0]
     assert store.is_usable(cell) and store.cell_folder(cell).resolve() == (runs / "good").resolve()
     with pytest.raises(UserError, match=r"^adopt: expected a folder of runs, got .*absent"):
-        adopt(made, store, [tmp_path / "absent"], {})
-    # What is kept counts when the run is gone, and does not stand in the way of another.
+        adopt(quick_plan, store, [tmp_path / "absent"], {})
+    # Kept results count when the run is gone, and its link does not stand in the way of another run.
     shutil.rmtree(runs)
-    assert summaries(made, store, {})[0].values == hundred.values
+    assert summaries(quick_plan, store, {})[0].values == hundred.values
     assert not store.is_usable(cell)
     store.make_way(cell)
     assert not store.cell_folder(cell).is_symlink()
@@ -334,9 +334,9 @@ def test_a_run_on_other_images_is_not_adopted(
 ) -> None:
     file = tmp_path / "quick.yaml"
     file.write_text(recipe_to_yaml(quick_recipe))
-    made = plan(recipes=[str(file)], labels=[100])
-    images = {images_of(made.cells()[0].recipe): "0" * 64}
-    assert adopt(made, store, [trained_run], images) == [
+    quick_plan = plan(recipes=[str(file)], labels=[100])
+    images = {images_of(quick_plan.cells()[0].recipe): "0" * 64}
+    assert adopt(quick_plan, store, [trained_run], images) == [
         f"not adopted: {trained_run}, which used other images"
     ]
     assert not store.results.exists() and not (store.folder / "cells").exists()
@@ -357,19 +357,19 @@ def test_a_run_on_other_images_is_not_adopted(
 def test_damaged_results_are_told_and_nothing_else_is_lost_by_them(
     plan: Callable[..., Plan], store: Store, key: str, value: object, message: str
 ) -> None:
-    made = plan(draws=2)
-    done(made, store, "tiny")
-    cell = made.cells()[0]
+    tiny_plan = plan(draws=2)
+    done(tiny_plan, store, "tiny")
+    cell = tiny_plan.cells()[0]
     path = store.cell_folder(cell) / "results.json"
     good = read_json(path)
     write_json(path, {**good, key: value})
     assert store.outcome(cell) is None
     assert re.search(message, store.problems[cell.name])
-    # It is not computed over what is there; the other counts.
-    assert made.missing(store).cells == {}
-    (found,) = summaries(made, store, store.problems)
-    assert list(found.values) == [1] and list(found.failed) == [0]
-    # Where it is kept as well, that counts.
+    # The cell is not computed again over the damaged file; the other cell counts.
+    assert tiny_plan.missing(store).cells == {}
+    (summary,) = summaries(tiny_plan, store, store.problems)
+    assert list(summary.values) == [1] and list(summary.failed) == [0]
+    # Kept results count in place of damaged ones.
     write_json(path, good)
     store.keep("table1", cell)
     write_json(path, {**good, key: value})
@@ -378,19 +378,19 @@ def test_damaged_results_are_told_and_nothing_else_is_lost_by_them(
 
 
 def test_cells_of_different_images_are_told_apart(plan: Callable[..., Plan], store: Store) -> None:
-    made = plan(draws=3)
-    done(made, store, "tiny")
-    for number, cell in enumerate(made.cells()):
+    tiny_plan = plan(draws=3)
+    done(tiny_plan, store, "tiny")
+    for number, cell in enumerate(tiny_plan.cells()):
         path = store.cell_folder(cell) / "results.json"
         write_json(path, {**read_json(path), "data_fingerprint": "ab"[number // 2] * 64})
-    (note,) = [n for n in _main(made, summaries(made, store, {})).notes if "images" in n]
+    (note,) = [n for n in _main(tiny_plan, summaries(tiny_plan, store, {})).notes if "images" in n]
     assert note == (
         "different images of digits: aaaaaaaaaaaa: tiny, 20 labels, draw 0, tiny, 20 labels, draw 1;"
         " bbbbbbbbbbbb: tiny, 20 labels, draw 2"
     )
-    images = {images_of(made.cells()[0].recipe): "a" * 64}
+    images = {images_of(tiny_plan.cells()[0].recipe): "a" * 64}
     with pytest.raises(
         UserError, match=r"^data\.path: expected the images that tiny, .* seed 2 was"
     ):
-        require_same_images(images, made.cells(), store)
-    require_same_images({}, made.cells(), store)
+        require_same_images(images, tiny_plan.cells(), store)
+    require_same_images({}, tiny_plan.cells(), store)

@@ -1,4 +1,4 @@
-"""`convergan reproduce` from its words to its files."""
+"""`convergan reproduce` from its arguments to its files."""
 
 import json
 import re
@@ -43,15 +43,15 @@ class Timed(Scripted):
 
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Timed:
-    """What the command computes cells with."""
-    found = Timed()
+    """The workers that compute the cells of the command."""
+    timed = Timed()
 
     def opened(resources: Resources) -> Timed:
-        found.at_once = resources.workers
-        return found
+        timed.at_once = resources.workers
+        return timed
 
     monkeypatch.setattr(Resources, "open", opened)
-    return found
+    return timed
 
 
 @pytest.fixture
@@ -62,24 +62,24 @@ def words(tiny_file: Path, tmp_path: Path) -> list[str]:
 def test_a_table_is_computed_and_written(
     words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--labels", "20", "50", "--seeds", "2", "--members", "2", "--workers", "2"]
-    assert main([*words, *more]) == 0
-    told = capsys.readouterr().out
-    assert "0 of 12 cells are done, 12 are to be computed" in told
-    assert "tiny, 20 labels, seed 0: 118 errors of 500 (23.60 %)" in told
+    args = ["--labels", "20", "50", "--seeds", "2", "--members", "2", "--workers", "2"]
+    assert main([*words, *args]) == 0
+    first_output = capsys.readouterr().out
+    assert "0 of 12 cells are done, 12 are to be computed" in first_output
+    assert "tiny, 20 labels, seed 0: 118 errors of 500 (23.60 %)" in first_output
     out = tmp_path / "out"
     assert "**118.5 ± 0.7**" in (out / "table1.md").read_text()
     assert (out / "table1.svg").read_text().startswith("<?xml")
     assert len(list((out / "results" / "table1").iterdir())) == 12
     # And again: nothing is left to be done, and the table is the same.
-    before = len(workers.begun)
-    assert main([*words, *more]) == 0
-    again = capsys.readouterr().out
-    assert "12 of 12 cells are done, 0 are to be computed" in again
-    assert len(workers.begun) == before
+    count = len(workers.begun)
+    assert main([*words, *args]) == 0
+    second_output = capsys.readouterr().out
+    assert "12 of 12 cells are done, 0 are to be computed" in second_output
+    assert len(workers.begun) == count
     assert (
-        again.partition("Table 1: MNIST, permutation-invariant\n")[2]
-        == (told.rpartition("Table 1: MNIST, permutation-invariant\n")[2])
+        second_output.partition("Table 1: MNIST, permutation-invariant\n")[2]
+        == (first_output.rpartition("Table 1: MNIST, permutation-invariant\n")[2])
     )
 
 
@@ -88,24 +88,27 @@ def test_a_failed_cell_ends_the_command_with_an_error_after_the_table(
 ) -> None:
     workers._endings["tiny-20-seed1"] = ["tiny: expected a loss that is finite, got none"]
     assert main([*words, "--labels", "20", "--seeds", "2", "--members", "1"]) == 1
-    told = capsys.readouterr()
-    assert "1 of 2, 1 failed" in told.out
-    assert "draw 1 failed: tiny: expected a loss that is finite" in told.out
-    assert "convergan: reproduce: expected every cell to be computed, got 1 that failed" in told.err
+    captured = capsys.readouterr()
+    assert "1 of 2, 1 failed" in captured.out
+    assert "draw 1 failed: tiny: expected a loss that is finite" in captured.out
+    assert (
+        "convergan: reproduce: expected every cell to be computed, got 1 that failed"
+        in captured.err
+    )
     assert "1 of 2, 1 failed" in (tmp_path / "out" / "table1.md").read_text()
 
 
 def test_a_budget_takes_what_fits_and_says_what_it_leaves_out(
     words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--labels", "20", "--seeds", "5", "--members", "1", "--workers", "2", "--budget", "2"]
-    assert main([*words, *more]) == 0
-    told = capsys.readouterr().out
-    assert "does not fit in 2 h: tiny, 20 labels: 1 of 5 (about 1 h of work)" in told
-    assert "4 cells, 2 at a time, will take about 2 h" in told
-    assert "4 of 5" in told
+    args = ["--labels", "20", "--seeds", "5", "--members", "1", "--workers", "2", "--budget", "2"]
+    assert main([*words, *args]) == 0
+    output = capsys.readouterr().out
+    assert "does not fit in 2 h: tiny, 20 labels: 1 of 5 (about 1 h of work)" in output
+    assert "4 cells, 2 at a time, will take about 2 h" in output
+    assert "4 of 5" in output
     assert sum(job.kind == "train" for job in workers.begun) == 4
-    # Steps are timed beside as many others as cells are trained.
+    # As many timings run side by side as cells are trained.
     assert sum(job.kind == "time" for job in workers.begun) == workers.timed_at_once == 2
 
 
@@ -119,12 +122,12 @@ def test_a_recipe_that_cannot_be_timed_takes_nothing_with_it(
     (tmp_path / "two.yaml").write_text(recipe_to_yaml(replace(tiny, name="two")))
     words[words.index("--out") : words.index("--out")] = [str(tmp_path / "two.yaml")]
     workers.untimed = "two"
-    more = ["--labels", "20", "--seeds", "2", "--members", "1", "--workers", "1", "--budget", "2"]
-    assert main([*words, *more]) == 0
-    told = capsys.readouterr().out
-    assert "two: could not be timed: labels: expected fewer" in told
-    assert "4 cells, 1 at a time, will take about 2 h" in told
-    assert told.count("2 of 2") == 2
+    args = ["--labels", "20", "--seeds", "2", "--members", "1", "--workers", "1", "--budget", "2"]
+    assert main([*words, *args]) == 0
+    output = capsys.readouterr().out
+    assert "two: could not be timed: labels: expected fewer" in output
+    assert "4 cells, 1 at a time, will take about 2 h" in output
+    assert output.count("2 of 2") == 2
     assert [job.kind for job in workers.begun].count("time") == 2
 
 
@@ -136,8 +139,8 @@ def test_a_recipe_whose_speed_is_known_is_not_timed(
     folder = Store(tmp_path / "out", tmp_path / "out").cell_folder(cell)
     folder.mkdir(parents=True)
     append_metrics(folder / "metrics.jsonl", EpochLine(epoch=1, seconds_per_epoch=1200.0))
-    more = ["--labels", "20", "--seeds", "2", "--members", "1", "--workers", "1", "--dry-run"]
-    assert main([*words, *more]) == 0
+    args = ["--labels", "20", "--seeds", "2", "--members", "1", "--workers", "1", "--dry-run"]
+    assert main([*words, *args]) == 0
     # Five epochs and six of twenty minutes.
     assert "2 cells, 1 at a time, will take about 3 h 40 min" in capsys.readouterr().out
     assert workers.begun == []
@@ -146,16 +149,16 @@ def test_a_recipe_whose_speed_is_known_is_not_timed(
 def test_a_damaged_result_is_a_hole_in_the_table(
     words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--labels", "20", "--seeds", "2", "--members", "1"]
-    assert main([*words, *more]) == 0
+    args = ["--labels", "20", "--seeds", "2", "--members", "1"]
+    assert main([*words, *args]) == 0
     for path in (tmp_path / "out").glob("**/tiny-20-seed0*/results.json"):
         path.write_text("nothing")
     capsys.readouterr()
-    assert main([*words, *more]) == 1
-    told = capsys.readouterr().out
-    assert "1 of 2 cells are done, 0 are to be computed" in told
-    assert "draw 0 failed: " in told and "without that file the cell is computed again" in told
-    assert "1 of 2, 1 failed" in told
+    assert main([*words, *args]) == 1
+    output = capsys.readouterr().out
+    assert "1 of 2 cells are done, 0 are to be computed" in output
+    assert "draw 0 failed: " in output and "without that file the cell is computed again" in output
+    assert "1 of 2, 1 failed" in output
 
 
 def test_a_study_that_is_none_is_told_before_the_work(
@@ -171,11 +174,11 @@ def test_a_study_that_is_none_is_told_before_the_work(
 def test_a_rehearsal_computes_nothing(
     words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    more = ["--labels", "20", "--seeds", "3", "--members", "1", "--workers", "1", "--dry-run"]
-    assert main([*words, *more]) == 0
-    told = capsys.readouterr().out
-    assert "3 cells, 1 at a time, will take about 3 h" in told
-    assert "nothing was computed (--dry-run)" in told
+    args = ["--labels", "20", "--seeds", "3", "--members", "1", "--workers", "1", "--dry-run"]
+    assert main([*words, *args]) == 0
+    output = capsys.readouterr().out
+    assert "3 cells, 1 at a time, will take about 3 h" in output
+    assert "nothing was computed (--dry-run)" in output
     assert [job.kind for job in workers.begun] == ["time"]
     assert not (tmp_path / "out" / "cells").exists()
 
@@ -188,13 +191,13 @@ def test_ctrl_c_says_how_to_go_on(
 
     workers.on_begin = interrupt
     assert main([*words, "--labels", "20", "--seeds", "1", "--members", "1"]) == 130
-    told = capsys.readouterr()
-    assert "stopped; the same command continues" in told.err
-    assert "0 of 1" in told.out
+    captured = capsys.readouterr()
+    assert "stopped; the same command continues" in captured.err
+    assert "0 of 1" in captured.out
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("args", "message"),
     [
         (["table4"], "TABLE: "),
         (["table1", "--cluster", "auto", "--workers", "2"], "workers: expected none with"),
@@ -209,9 +212,9 @@ def test_ctrl_c_says_how_to_go_on(
     ],
 )
 def test_mistakes_are_one_line(
-    more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["reproduce", *more]) == 1
+    assert main(["reproduce", *args]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert message.lower() in line.lower()
 
@@ -237,10 +240,10 @@ def test_cells_have_all_cores_among_them(
     words: list[str], workers: Timed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convergan.experiments.reproduce.cores_here", lambda: 8)
-    more = ["--labels", "20", "--seeds", "1", "--members", "1"]
+    args = ["--labels", "20", "--seeds", "1", "--members", "1"]
     for number, (count, threads) in enumerate([("2", 4), ("3", 2), ("16", 1)]):
         out = ["--out", f"{words[-1]}-{number}"]
-        assert main([*words, *more, *out, "--workers", count]) == 0
+        assert main([*words, *args, *out, "--workers", count]) == 0
         assert workers.begun[-1].threads == threads
 
 
@@ -249,20 +252,20 @@ def test_a_real_table_with_an_ensemble_and_a_recipe_that_fails(
     plan: Callable[..., Plan], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Digits has no 5,000 labelled images: such cells fail, the others are computed by real processes."""
-    more = ["--labels", "20", "5000", "--seeds", "1", "--members", "2", "--workers", "2"]
-    assert main([*words, *more]) == 1
-    told = capsys.readouterr().out
-    assert "tiny, 5000 labels, draw 0 failed: labels: expected" in told
+    args = ["--labels", "20", "5000", "--seeds", "1", "--members", "2", "--workers", "2"]
+    assert main([*words, *args]) == 1
+    output = capsys.readouterr().out
+    assert "tiny, 5000 labels, draw 0 failed: labels: expected" in output
     ensemble = json.loads(
         next((tmp_path / "out" / "cells").glob("*-of2-*/results.json")).read_text()
     )
     assert [member["seed"] for member in ensemble["members"]] == [0, 1]
     folder = next((tmp_path / "out" / "cells").glob("*-of2-*"))
     members = [RunFolder(folder / "members" / str(seed)).read_results() for seed in (0, 1)]
-    assert [each.test_errors for each in members if each] == [
+    assert [results.test_errors for results in members if results] == [
         member["test_errors"] for member in ensemble["members"]
     ]
-    assert ensemble["test_errors"] <= max(each["test_errors"] for each in ensemble["members"])
+    assert ensemble["test_errors"] <= max(member["test_errors"] for member in ensemble["members"])
 
 
 @pytest.mark.slow
@@ -282,7 +285,7 @@ def test_a_worker_whose_table_is_gone_writes_its_checkpoint_and_ends(
         assert workers.ended(0.05) == []
     (_, process, _) = workers._running[cell.name]
     assert process.stdin is not None
-    # As when the process that holds it dies.
+    # The input ends in this way when the table's process dies.
     process.stdin.close()
     (ended,) = workers.ended(60)
     assert ended.answer is not None and ended.answer.ending == "stopped"

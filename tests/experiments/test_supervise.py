@@ -1,4 +1,4 @@
-"""What becomes of a table's cells: retried, failed, stopped, in their order, each once."""
+"""Cells of a table are retried, fail or are stopped, in their order, each once."""
 
 import io
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Store:
 def supervised(
     plan: Plan, store: Store, workers: Scripted, *, deadline: float | None = None
 ) -> tuple[Progress, str]:
-    """Runs what is missing; also what was printed."""
+    """Runs what is missing; returns the progress and what was printed."""
     text = io.StringIO()
     cells = list(plan.missing(store).cells.values())
     with Display(Console(file=text, width=80), len(cells)) as display:
@@ -86,10 +86,10 @@ def test_a_cell_that_comes_further_each_time_is_begun_again_as_often_as_it_takes
     workers = Scripted({"tiny-20-seed0": [ADVANCED] * 5 + [KILLED]})
     progress, _ = supervised(plan(), store, workers)
     assert progress.failed == {} and len(workers.begun) == 7
-    further = Scripted({"tiny-50-seed0": [ADVANCED] * 2 + [KILLED] * 9})
-    progress, _ = supervised(plan(labels=[50]), store, further)
+    other_workers = Scripted({"tiny-50-seed0": [ADVANCED] * 2 + [KILLED] * 9})
+    progress, _ = supervised(plan(labels=[50]), store, other_workers)
     assert list(progress.failed.values()) == ["killed by SIGKILL, 3 times in a row"]
-    assert len(further.begun) == 4
+    assert len(other_workers.begun) == 4
 
 
 @pytest.mark.parametrize("ending", [STOPPED, OUT_OF_MEMORY])
@@ -112,15 +112,15 @@ def test_a_cell_that_another_process_trains_is_left_to_it(
     workers = Scripted({"tiny-20-seed0": [BUSY] * 4})
 
     def other_process(job: Job) -> None:
-        if len([each for each in workers.begun if each.name == job.name]) == 4:
+        if len([attempt for attempt in workers.begun if attempt.name == job.name]) == 4:
             write_results(job)
 
     workers.on_begin = other_process
-    made = plan(draws=2, members=2)
-    progress, text = supervised(made, store, workers)
+    tiny_plan = plan(draws=2, members=2)
+    progress, text = supervised(tiny_plan, store, workers)
     assert progress.failed == {}
-    # It and its ensemble are done; the others did not wait for it.
-    assert len(progress.done) == len(made.cells())
+    # The cell and its ensemble are done; the others did not wait for it.
+    assert len(progress.done) == len(tiny_plan.cells())
     assert [job.name.partition("-seed")[2][:1] for job in workers.begun[:2]] == ["0", "1"]
     assert sum(job.name.startswith("tiny-20-seed0") for job in workers.begun) == 4
     assert text.count("left to another process: busy here") == 1
@@ -168,7 +168,7 @@ def test_when_the_budget_is_spent_the_workers_are_asked_to_stop(
 
     workers.on_begin = time_passes
     ended = workers.ended
-    # The second runs on until it is asked to stop.
+    # The second cell runs on until it is asked to stop.
     monkeypatch.setattr(
         workers, "ended", lambda seconds: [] if now[0] == 20 and not stops else ended(seconds)
     )

@@ -1,4 +1,4 @@
-"""How far cells have come, and what is left, as the metrics of their trainings say."""
+"""Progress of cells, and the time that is left, as the metrics of their trainings say."""
 
 import io
 import json
@@ -24,9 +24,9 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def cell(plan: Callable[..., Plan]) -> Training:
-    (found,) = plan().cells()
-    assert isinstance(found, Training)
-    return found
+    (training,) = plan().cells()
+    assert isinstance(training, Training)
+    return training
 
 
 def epoch_ends(store: Store, cell: Training, epoch: int, seconds: float) -> Path:
@@ -41,19 +41,19 @@ def test_the_last_epoch_says_how_far_a_training_is(store: Store, cell: Training)
     assert standing(store, cell) == Standing(epochs=6)
     for epoch in (1, 2):
         path = epoch_ends(store, cell, epoch, 5.0)
-    where = standing(store, cell)
-    assert where == Standing(epochs_done=2, epochs=6, seconds_per_epoch=5.0)
-    assert where is not None and where.seconds_left == 20
-    # A line that is being written is none yet.
+    progress = standing(store, cell)
+    assert progress == Standing(epochs_done=2, epochs=6, seconds_per_epoch=5.0)
+    assert progress is not None and progress.seconds_left == 20
+    # A line that is still being written does not count.
     with path.open("a") as file:
         file.write(json.dumps({"epoch": 3})[:6])
-    assert standing(store, cell) == where
+    assert standing(store, cell) == progress
 
 
 def test_an_epoch_of_unknown_duration_tells_no_time(store: Store, cell: Training) -> None:
     epoch_ends(store, cell, 1, float("nan"))
-    where = standing(store, cell)
-    assert where is not None and (where.epochs_done, where.seconds_left) == (1, None)
+    progress = standing(store, cell)
+    assert progress is not None and (progress.epochs_done, progress.seconds_left) == (1, None)
 
 
 def test_there_may_be_no_metrics_or_damaged_ones(tmp_path: Path) -> None:
@@ -77,15 +77,15 @@ def test_what_is_left_is_known_from_another_cell_of_the_recipe_or_from_timed_ste
 def test_a_terminal_has_a_line_for_each_running_cell(cell: Training) -> None:
     text = io.StringIO()
     console = Console(file=text, width=80, force_terminal=True)
-    where = Standing(epochs_done=2, epochs=6, seconds_per_epoch=60.0)
+    progress = Standing(epochs_done=2, epochs=6, seconds_per_epoch=60.0)
     with Display(console, total=4) as display:
         display.tell("tiny, 20 labels, seed 1: 70 errors")
-        running = [Running(title=cell.title, standing=where, seconds_left=240.0)]
+        running = [Running(title=cell.title, standing=progress, seconds_left=240.0)]
         display.update(running, done=1, seconds_left=600.0)
-    shown = text.getvalue()
-    assert "tiny, 20 labels, seed 1: 70 errors" in shown
-    assert "tiny, 20 labels, seed 0" in shown and "2/6" in shown and "4 min" in shown
-    assert "1 of 4 done, 1 running, about 10 min left" in shown
+    output = text.getvalue()
+    assert "tiny, 20 labels, seed 1: 70 errors" in output
+    assert "tiny, 20 labels, seed 0" in output and "2/6" in output and "4 min" in output
+    assert "1 of 4 done, 1 running, about 10 min left" in output
 
 
 def test_a_log_has_a_line_a_minute(cell: Training, monkeypatch: pytest.MonkeyPatch) -> None:

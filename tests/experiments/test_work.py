@@ -44,11 +44,11 @@ def test_a_cell_is_an_ordinary_run_and_is_kept_with_all_that_trained_it(
     assert "misclassifies" in store.log(cell).read_text()
     store.keep("table1", cell)
     (path,) = store.results.glob("table1/*/results.json")
-    kept = read_json(path)
-    assert {"labels", "seed", "epochs", "test_size", "test_errors"} <= set(kept)
-    assert (kept["labels"], kept["seed"], kept["epochs"]) == (20, 3, 1)
-    assert kept["errors_by_epoch"] == [kept["test_errors"]]
-    assert kept["sha256"] == cell.sha256 and "path" not in kept["settings"]["data"]
+    results = read_json(path)
+    assert {"labels", "seed", "epochs", "test_size", "test_errors"} <= set(results)
+    assert (results["labels"], results["seed"], results["epochs"]) == (20, 3, 1)
+    assert results["errors_by_epoch"] == [results["test_errors"]]
+    assert results["sha256"] == cell.sha256 and "path" not in results["settings"]["data"]
 
 
 def test_what_the_user_can_put_right_is_an_answer_in_one_line(tiny: Recipe, store: Store) -> None:
@@ -142,30 +142,34 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
     for folder in folders:
         # The models are enough.
         shutil.rmtree(folder / "checkpoints")
-    made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
-    assert perform(made).error is None
-    found = store.outcome(ensemble)
-    assert found is not None and [each.seed for each in found.members] == [0, 1]
+    averaging = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
+    assert perform(averaging).error is None
+    ensemble_outcome = store.outcome(ensemble)
+    assert ensemble_outcome is not None and [
+        outcome.seed for outcome in ensemble_outcome.members
+    ] == [0, 1]
     # A run as any other: it is one classifier, which averages its members' probabilities.
     test = open_digits().test
     assert test is not None
-    apart = [predict(folder, test.images).probabilities for folder in folders]
-    together = predict(store.cell_folder(ensemble), test.images)
-    assert np.allclose(together.probabilities, np.mean(apart, axis=0), atol=1e-5)
-    assert int((together.labels != test.labels).sum()) == found.test_errors
+    member_probabilities = [predict(folder, test.images).probabilities for folder in folders]
+    prediction = predict(store.cell_folder(ensemble), test.images)
+    assert np.allclose(prediction.probabilities, np.mean(member_probabilities, axis=0), atol=1e-5)
+    assert int((prediction.labels != test.labels).sum()) == ensemble_outcome.test_errors
     store.keep("table1", ensemble)
-    (kept,) = store.results.glob("table1/*/results.json")
-    of_members = [store.outcome(member) for member in members]
-    assert read_json(kept)["errors_by_epoch_of_members"] == [
-        [each.test_errors] for each in of_members if each
+    (path,) = store.results.glob("table1/*/results.json")
+    outcomes = [store.outcome(member) for member in members]
+    assert read_json(path)["errors_by_epoch_of_members"] == [
+        [outcome.test_errors] for outcome in outcomes if outcome
     ]
-    assert found.data_fingerprint is not None
-    assert {each.data_fingerprint for each in of_members if each} == {found.data_fingerprint}
-    assert found.trained_at_commits == of_members[0].trained_at_commits  # type: ignore[union-attr]
+    assert ensemble_outcome.data_fingerprint is not None
+    assert {outcome.data_fingerprint for outcome in outcomes if outcome} == {
+        ensemble_outcome.data_fingerprint
+    }
+    assert ensemble_outcome.trained_at_commits == outcomes[0].trained_at_commits  # type: ignore[union-attr]
 
 
 def test_runs_with_a_baseline_are_members_as_well(tiny: Recipe, store: Store) -> None:
-    """As `--adopt` brings them: their settings differ where that decides nothing."""
+    """Runs that `--adopt` brings differ in settings that decide nothing."""
     quick = replace(tiny, epochs=1, baseline=True)
     members = tuple(with_draw(quick, labels=20, draw=0, member=number) for number in range(2))
     folders = tuple(store.cell_folder(member) for member in members)
@@ -175,15 +179,17 @@ def test_runs_with_a_baseline_are_members_as_well(tiny: Recipe, store: Store) ->
         train(recipe, folder.parent.parent / "runs" / str(number), console=Console(quiet=True))
         store.adopt(members[number], folder.parent.parent / "runs" / str(number))
     ensemble = Ensemble(members=members)
-    made = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
-    assert perform(made).error is None
-    found = store.outcome(ensemble)
-    assert found is not None and len(found.members) == 2
-    # A member of other settings is none.
-    other = replace(tiny, epochs=2)
-    wrong = Ensemble(members=tuple(with_draw(other, labels=20, draw=0, member=n) for n in range(2)))
-    made = job_of(wrong, store.cell_folder(wrong), store.log(wrong), members=folders)
-    error = perform(made).error
+    averaging = job_of(ensemble, store.cell_folder(ensemble), store.log(ensemble), members=folders)
+    assert perform(averaging).error is None
+    outcome = store.outcome(ensemble)
+    assert outcome is not None and len(outcome.members) == 2
+    # A run with other settings is not a member.
+    longer = replace(tiny, epochs=2)
+    wrong = Ensemble(
+        members=tuple(with_draw(longer, labels=20, draw=0, member=n) for n in range(2))
+    )
+    averaging = job_of(wrong, store.cell_folder(wrong), store.log(wrong), members=folders)
+    error = perform(averaging).error
     assert error is not None and "epochs 1 in place of 2" in error
 
 
@@ -192,27 +198,33 @@ def test_real_images_are_scored_by_a_network(
 ) -> None:
     import convergan.experiments.scoring as scoring
 
-    used = scoring.score
+    score = scoring.score
 
     def by_a_run(*images: object, **settings: object) -> object:
         # The Inception network of 2015 is not at hand.
-        return used(*images, **{**settings, "classifier": trained_run, "weights": None})  # type: ignore[arg-type]
+        return score(*images, **{**settings, "classifier": trained_run, "weights": None})  # type: ignore[arg-type]
 
     monkeypatch.setattr(scoring, "score", by_a_run)
     recipe = replace(tiny, data=DataSettings(source="digits"))
     real = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200), real=True)
-    made = job_of(real, store.cell_folder(real), store.log(real))
-    assert perform(made).error is None
-    found = store.outcome(real)
-    assert found is not None and found.score is not None and 1 <= found.score <= 10
+    scoring_job = job_of(real, store.cell_folder(real), store.log(real))
+    assert perform(scoring_job).error is None
+    real_outcome = store.outcome(real)
+    assert (
+        real_outcome is not None
+        and real_outcome.score is not None
+        and 1 <= real_outcome.score <= 10
+    )
     samples = Scoring(recipe=recipe, settings=ScoreSettings(metrics=("is",), count=200))
-    made = job_of(samples, store.cell_folder(samples), store.log(samples), members=(trained_run,))
-    assert perform(made).error is None
-    of_samples = store.outcome(samples)
-    assert of_samples is not None and of_samples.score is not None
+    scoring_job = job_of(
+        samples, store.cell_folder(samples), store.log(samples), members=(trained_run,)
+    )
+    assert perform(scoring_job).error is None
+    sample_outcome = store.outcome(samples)
+    assert sample_outcome is not None and sample_outcome.score is not None
     images = RunFolder(trained_run).read_manifest().data.fingerprint
-    assert of_samples.data_fingerprint == found.data_fingerprint == images
-    assert of_samples.network is not None
+    assert sample_outcome.data_fingerprint == real_outcome.data_fingerprint == images
+    assert sample_outcome.network is not None
     assert read_json(store.cell_folder(samples) / "results.json")["images"] == 200
 
 
@@ -222,13 +234,13 @@ def test_a_score_is_computed_by_all_settings_that_name_it(
     settings = ScoreSettings(
         metrics=("is",), count=500, splits=5, protocol="shuffled", seed=3, precision="bf16"
     )
-    used: list[ScoreSettings] = []
+    calls: list[ScoreSettings] = []
     monkeypatch.setattr(
         "convergan.experiments.scoring.score_samples",
-        lambda *_, **named: used.append(named["settings"]),
+        lambda *_, **arguments: calls.append(arguments["settings"]),
     )
     cell = Scoring(recipe=tiny, settings=settings)
-    made = job_of(cell, store.cell_folder(cell), store.log(cell), members=(store.folder,))
+    scoring_job = job_of(cell, store.cell_folder(cell), store.log(cell), members=(store.folder,))
     # As a worker reads it.
-    assert perform(Job(**_with_tuples(json.loads(json_line(made))))).error is None
-    assert used == [settings]
+    assert perform(Job(**_with_tuples(json.loads(json_line(scoring_job))))).error is None
+    assert calls == [settings]

@@ -1,4 +1,4 @@
-"""Processes that do jobs: what each is given, and how their ends are told."""
+"""Processes that do jobs: what each is given, and how its end is reported."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def environments() -> list[dict[str, str]]:
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, environments: list[dict[str, str]]) -> Iterator[START]:
     """Makes processes that run a line of Python in place of a job."""
-    made: list[Processes] = []
+    pools: list[Processes] = []
     line = ["pass"]
 
     class Popen(subprocess.Popen[bytes]):
@@ -43,11 +43,11 @@ def start(monkeypatch: pytest.MonkeyPatch, environments: list[dict[str, str]]) -
 
     def begun(count: int, code: str, **settings: Any) -> Processes:
         line[0] = code
-        made.append(Processes(count, **settings))
-        return made[-1]
+        pools.append(Processes(count, **settings))
+        return pools[-1]
 
     yield begun
-    for processes in made:
+    for processes in pools:
         processes.close()
 
 
@@ -60,8 +60,12 @@ def test_each_process_has_a_gpu_and_threads_of_its_own(
     processes = start(4, WAIT, gpus=["0", "GPU-7"])
     for number in range(3):
         processes.begin(job(tmp_path, number, threads=2))
-    assert [each["CUDA_VISIBLE_DEVICES"] for each in environments] == ["0", "GPU-7", "0"]
-    assert {each["OMP_NUM_THREADS"] for each in environments} == {"2"}
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == [
+        "0",
+        "GPU-7",
+        "0",
+    ]
+    assert {environment["OMP_NUM_THREADS"] for environment in environments} == {"2"}
     assert processes.free() == 1
 
 
@@ -88,19 +92,19 @@ def test_the_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.Monkey
         ("import os; os.kill(os.getpid(), 9)", None, "killed by SIGKILL"),
         ("import os; os.abort()", None, "killed by SIGABRT"),
         ("import sys; sys.exit(3)", None, "ended with code 3"),
-        # Half an answer is none.
+        # Half an answer does not count.
         ("""print('{"error":')""", None, "ended with code 0"),
-        # Before it could take the signal as a request.
+        # The signal comes before the process could take it as a request.
         ("import os; os.kill(os.getpid(), 15)", Answer(ending="stopped", error="stopped"), ""),
     ],
 )
 def test_how_a_process_ended_is_told(
     start: START, tmp_path: Path, code: str, answer: Answer | None, death: str
 ) -> None:
-    processes, given = start(1, code), job(tmp_path)
-    processes.begin(given)
+    processes, task = start(1, code), job(tmp_path)
+    processes.begin(task)
     assert processes.free() == 0
-    assert processes.ended(30) == [Ended(job=given, answer=answer, death=death)]
+    assert processes.ended(30) == [Ended(job=task, answer=answer, death=death)]
     assert processes.free() == 1
 
 

@@ -1,4 +1,4 @@
-"""torch-fidelity, which others' numbers come from, and weights for its Inception network."""
+"""torch-fidelity, which published scores come from, and weights for its Inception network."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Numbers of different fingerprints are not compared, and the field is named."""
+"""Numbers with different fingerprints are not compared, and the error names the field that differs."""
 
 import re
 
@@ -19,12 +19,12 @@ def test_the_first_field_that_differs_is_named() -> None:
 
 
 def test_of_the_versions_only_the_one_that_differs_is_named() -> None:
-    other = {**FIRST, "versions": {"torch": "2.7", "numpy": "2.4"}}
+    second = {**FIRST, "versions": {"torch": "2.7", "numpy": "2.4"}}
     message = "is: expected numbers of the same versions.torch, got 2.13 and 2.7"
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
-        require_same("is", FIRST, other)
-    without = {**FIRST, "versions": {"torch": "2.13"}}
-    assert first_difference(FIRST, without) == ("versions.numpy", "2.4", None)
+        require_same("is", FIRST, second)
+    partial = {**FIRST, "versions": {"torch": "2.13"}}
+    assert first_difference(FIRST, partial) == ("versions.numpy", "2.4", None)
 
 
 def test_versions_are_of_what_computes() -> None:

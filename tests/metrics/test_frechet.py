@@ -24,7 +24,7 @@ from support import on_two_ranks
 
 
 class Features(nn.Module):
-    """Gives what it is given."""
+    """Returns its argument."""
 
     num_features = 12
 
@@ -46,8 +46,8 @@ def ours(real: Tensor, generated: Tensor) -> float:
 
 def test_distance_is_that_of_the_formula(sets: tuple[Tensor, Tensor]) -> None:
     (m1, c1), (m2, c2) = (
-        (some.mean(axis=0), np.cov(some, rowvar=False))
-        for some in (s.double().numpy() for s in sets)
+        (features.mean(axis=0), np.cov(features, rowvar=False))
+        for features in (s.double().numpy() for s in sets)
     )
     expected = ((m1 - m2) ** 2).sum() + np.trace(c1 + c2 - 2 * linalg.sqrtm(c1 @ c2).real)
     assert ours(*sets) == pytest.approx(expected, rel=1e-9)
@@ -57,14 +57,14 @@ def test_distance_is_torchmetrics_and_torch_fidelitys(
     sets: tuple[Tensor, Tensor], torch_fidelity: Any
 ) -> None:
     module = torch_fidelity("metric_fid")
-    theirs = module.fid_statistics_to_metric(
-        *(module.fid_features_to_statistics(some) for some in sets), False
+    reference = module.fid_statistics_to_metric(
+        *(module.fid_features_to_statistics(features) for features in sets), False
     )
-    assert ours(*sets) == pytest.approx(theirs["frechet_inception_distance"], rel=1e-4)
+    assert ours(*sets) == pytest.approx(reference["frechet_inception_distance"], rel=1e-4)
     values = []
     for metric in (Torchmetrics(feature=Features()), FrechetInceptionDistance(Features())):
-        for real, some in zip((True, False), sets, strict=True):
-            for batch in some.split(64):
+        for real, features in zip((True, False), sets, strict=True):
+            for batch in features.split(64):
                 metric.update(batch, real=real)
         values.append(float(metric.compute()))
     assert values[1] == pytest.approx(values[0], rel=1e-4)
@@ -72,25 +72,26 @@ def test_distance_is_torchmetrics_and_torch_fidelitys(
 
 
 def test_fewer_images_than_features_and_equal_sets() -> None:
-    few = torch.randn(5, 40)
-    assert ours(few, few) == pytest.approx(0, abs=1e-5)
-    moved = few + 2
-    assert ours(few, moved) == pytest.approx(4 * 40, rel=1e-5)
+    features = torch.randn(5, 40)
+    assert ours(features, features) == pytest.approx(0, abs=1e-5)
+    moved = features + 2
+    assert ours(features, moved) == pytest.approx(4 * 40, rel=1e-5)
 
 
 @pytest.mark.parametrize("count", [30, 80])
 def test_factors_of_images_are_those_of_their_statistics(count: int) -> None:
-    """Of 30 images with 50 features the rows are the images; of 80 they are of the covariance."""
+    """The rows are the centred images for 30 images of 50 features, and rows of a root of the covariance for
+    80."""
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.randn(count, 50, generator=generator) for _ in range(2))
-    got = distance_of_factors(factors_of_images(first), factors_of_images(second))
+    distance = distance_of_factors(factors_of_images(first), factors_of_images(second))
     expected = frechet_distance(gaussian_statistics(first), gaussian_statistics(second))
-    assert got == pytest.approx(expected, rel=1e-7)
+    assert distance == pytest.approx(expected, rel=1e-7)
 
 
 def test_a_feature_that_is_always_the_same(sets: tuple[Tensor, Tensor]) -> None:
-    """No Cholesky decomposition then; the distance is that without it."""
-    wider = [torch.cat([some, torch.ones(len(some), 1)], dim=1) for some in sets]
+    """A constant feature leaves the covariance without a Cholesky decomposition, but changes no distance."""
+    wider = [torch.cat([features, torch.ones(len(features), 1)], dim=1) for features in sets]
     assert ours(*wider) == pytest.approx(ours(*sets), rel=1e-7)
 
 
@@ -134,8 +135,8 @@ def test_two_processes_have_the_distance_of_one(
     """The reference is the same for both, and counts once."""
     on_two_ranks(distance_on, str(tmp_path), *sets)
     for rank in range(2):
-        got = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert float(got) == pytest.approx(ours(*sets), rel=1e-9)
+        distance = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert float(distance) == pytest.approx(ours(*sets), rel=1e-9)
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:

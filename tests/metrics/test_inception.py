@@ -1,4 +1,4 @@
-"""The Inception network is torch-fidelity's, whose weights it takes, and so is its resize."""
+"""The Inception network and its resize agree with torch-fidelity's, whose weights it loads."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def network(inception_state: State) -> InceptionNetwork:
 def test_features_and_logits_are_torch_fidelitys(
     network: InceptionNetwork, inception_state: State
 ) -> None:
-    """Of 16 pieces of photographs, in two sizes, with the resize."""
+    """The images are 16 pieces of photographs, in two sizes, and are resized."""
     photographs = [torch.tensor(image) for image in load_sample_images().images]
     sizes = ((60, 90), (128, 101))
     pieces = [
@@ -37,15 +37,17 @@ def test_features_and_logits_are_torch_fidelitys(
         for height, width in sizes
     ]
     with torch.inference_mode():
-        got, expected = (
+        outputs, expected = (
             [torch.cat(part) for part in zip(*map(look, pieces), strict=True)]
             for look in (network, reference_network(inception_state))
         )
     # Large enough for the comparison to mean something; logits of the trained network are of order 10.
     assert expected[0].std() > 0.1
-    for ours, reference, scale in zip(got, expected, (1, 10 / expected[1].std()), strict=True):
-        assert len(ours) == 16
-        torch.testing.assert_close(scale * ours, scale * reference, rtol=1e-4, atol=1e-4)
+    for output, reference, scale in zip(
+        outputs, expected, (1, 10 / expected[1].std()), strict=True
+    ):
+        assert len(output) == 16
+        torch.testing.assert_close(scale * output, scale * reference, rtol=1e-4, atol=1e-4)
 
 
 def test_logits_are_in_full_where_the_rest_is_not(network: InceptionNetwork) -> None:
@@ -69,13 +71,13 @@ def test_resize_is_torch_fidelitys(size: tuple[int, int], torch_fidelity: Any) -
 def test_an_image_does_not_depend_on_those_beside_it(network: InceptionNetwork) -> None:
     images = torch.randint(0, 256, (3, 3, 20, 30), dtype=torch.uint8)
     with torch.inference_mode():
-        together, alone = network(images).features[1], network(images[1:2]).features[0]
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+        batched, alone = network(images).features[1], network(images[1:2]).features[0]
+    torch.testing.assert_close(batched, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_stays_in_evaluation_mode(network: InceptionNetwork) -> None:
-    around = torch.nn.Sequential(network).train()
-    assert not any(module.training for module in around[0].modules())
+    wrapper = torch.nn.Sequential(network).train()
+    assert not any(module.training for module in wrapper[0].modules())
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
@@ -94,12 +96,12 @@ def test_other_images_are_refused(network: InceptionNetwork, images: torch.Tenso
 def test_other_weights_are_refused(inception_state: State) -> None:
     network = InceptionNetwork()
     missing = {k: v for k, v in inception_state.items() if k != "Mixed_6c.branch1x1.bn.bias"}
-    other = {**inception_state, "fc.weight": torch.zeros(1000, 2048)}
-    more = {**inception_state, "AuxLogits.fc.bias": torch.zeros(1)}
+    misshapen = {**inception_state, "fc.weight": torch.zeros(1000, 2048)}
+    extra = {**inception_state, "AuxLogits.fc.bias": torch.zeros(1)}
     for state, message in (
         (missing, r"a\.pth: expected an entry Mixed_6c\.branch1x1\.bn\.bias, got none"),
-        (other, r"a\.pth: expected fc\.weight of shape \(1008, 2048\), got \(1000, 2048\)"),
-        (more, r"a\.pth: expected no entry AuxLogits\.fc\.bias"),
+        (misshapen, r"a\.pth: expected fc\.weight of shape \(1008, 2048\), got \(1000, 2048\)"),
+        (extra, r"a\.pth: expected no entry AuxLogits\.fc\.bias"),
     ):
         with pytest.raises(UserError, match=message):
             network.load_weights(state, "a.pth")

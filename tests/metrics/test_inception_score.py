@@ -1,4 +1,5 @@
-"""The Inception score is the authors', torch-fidelity's, and 1 of equal images; its memory does not grow."""
+"""The Inception score is that of the authors' code and of torch-fidelity, and 1 for equal images; its memory
+does not grow."""
 
 import math
 import subprocess
@@ -26,8 +27,8 @@ from support import on_two_ranks
 
 def of_logits(logits: Tensor, batch: int = 17, **options: Any) -> tuple[float, float]:
     metric = InceptionScore(nn.Identity(), count=len(logits), **options)
-    for some in logits.split(batch):
-        metric.update(some)
+    for part in logits.split(batch):
+        metric.update(part)
     result = metric.compute()
     return float(result.mean), float(result.stdev)
 
@@ -54,14 +55,14 @@ def test_paper_protocol_is_the_authors(logits: Tensor) -> None:
 
 
 def test_shuffled_protocol_is_torch_fidelitys(logits: Tensor, torch_fidelity: Any) -> None:
-    theirs = torch_fidelity("metric_isc").isc_features_to_metric(logits)
-    expected = theirs["inception_score_mean"], theirs["inception_score_std"]
+    reference = torch_fidelity("metric_isc").isc_features_to_metric(logits)
+    expected = reference["inception_score_mean"], reference["inception_score_std"]
     assert of_logits(logits, protocol="shuffled") == pytest.approx(expected, abs=1e-9)
     assert of_logits(logits) != pytest.approx(expected, abs=1e-6)
 
 
 def test_zero_probabilities_are_no_nan(logits: Tensor) -> None:
-    # Both of a single image, and of all images together.
+    # Probabilities of a single image, and mean probabilities of all images.
     logits[logits < 1] = -torch.inf
     logits[:, 0] = 1e4
     logits[:, 1] = -torch.inf
@@ -120,10 +121,10 @@ print(peak(1000, keeps=False), peak(50000, keeps=False), peak(50000, keeps=True)
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
 def test_memory_does_not_grow_with_images() -> None:
-    """As it does where all logits are kept, which shows that growth would be seen."""
+    """Memory grows where all logits are kept, which shows that growth would be seen."""
     done = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, check=True, text=True)
-    few, many, kept = map(int, done.stdout.split())
-    assert many < 1.05 * few < kept
+    few_images_peak, many_images_peak, kept_logits_peak = map(int, done.stdout.split())
+    assert many_images_peak < 1.05 * few_images_peak < kept_logits_peak
 
 
 def test_a_network_with_an_output_of_several_parts() -> None:
@@ -182,8 +183,8 @@ def test_images_beyond_the_count(logits: Tensor) -> None:
 
 def test_a_call_adds_images_and_gives_their_own_score(logits: Tensor) -> None:
     metric = InceptionScore(nn.Identity(), count=len(logits))
-    for some in logits.split(17):
-        assert float(metric(some).mean) == pytest.approx(of_logits(some, splits=1)[0])
+    for part in logits.split(17):
+        assert float(metric(part).mean) == pytest.approx(of_logits(part, splits=1)[0])
     result = metric.compute()
     assert (float(result.mean), float(result.stdev)) == pytest.approx(of_logits(logits))
 
@@ -211,30 +212,33 @@ def score_on(rank: int, folder: str, logits: Tensor, divisions: list[tuple[Tenso
 
 @pytest.mark.xdist_group("two ranks")
 def test_two_processes_have_the_score_of_one(logits: Tensor, tmp_path: Path) -> None:
-    """With nothing for the first of them, and with some for each."""
-    divisions = [torch.randperm(len(logits)).tensor_split([of_first]) for of_first in (0, 80)]
+    """The first process has no images in one case, and both have some in the other."""
+    divisions = [torch.randperm(len(logits)).tensor_split([count]) for count in (0, 80)]
     on_two_ranks(score_on, str(tmp_path), logits, divisions)
     for rank in range(2):
-        for got in torch.load(tmp_path / f"{rank}.pt", weights_only=True):
-            assert tuple(map(float, got)) == pytest.approx(of_logits(logits))
+        for score in torch.load(tmp_path / f"{rank}.pt", weights_only=True):
+            assert tuple(map(float, score)) == pytest.approx(of_logits(logits))
 
 
 def test_with_few_images_a_class_the_interval_is_as_wide_as_scores_vary() -> None:
-    """Of 50 images a split and 500 classes, where derivatives know half of the variance."""
+    """Splits have 50 images for 500 classes: the delta method would give half of the variance."""
     generator = torch.Generator().manual_seed(0)
     metric = InceptionScoreMetric()
-    scores, said = [], []
+    scores, variances = [], []
     for _ in range(60):
         logits = torch.randn(500, 500, generator=generator)
         logits.scatter_(1, torch.randint(500, (500, 1), generator=generator), 12)
-        (found,) = metric.measure([Embedded(logits[:, :1], logits)])
-        assert found.spread is not None and found.method == METHOD_OF_SPLITS
-        scores.append(found.values[0])
-        said.append(found.spread.variance([1]))
-    # Three standard deviations of the logarithm of as noisy a variance.
-    assert abs(math.log(np.mean(said) / np.var(scores, ddof=1))) < 3 * (2 / 59) ** 0.5
-    assert found.spread.degrees_of_freedom == 9
-    few = InceptionScoreMetric(splits=5).measure([Embedded(logits[:, :1], logits)])[0]
-    assert few.spread is None and "1,000 images in each of fewer than 8 splits" in few.method
-    many = metric.measure([Embedded(logits[:, :1], logits[:, :20])])[0]
-    assert many.spread is not None and many.method == METHOD
+        (measurement,) = metric.measure([Embedded(logits[:, :1], logits)])
+        assert measurement.spread is not None and measurement.method == METHOD_OF_SPLITS
+        scores.append(measurement.values[0])
+        variances.append(measurement.spread.variance([1]))
+    # Three standard deviations of the logarithm of a variance of 60 values.
+    assert abs(math.log(np.mean(variances) / np.var(scores, ddof=1))) < 3 * (2 / 59) ** 0.5
+    assert measurement.spread.degrees_of_freedom == 9
+    few_splits = InceptionScoreMetric(splits=5).measure([Embedded(logits[:, :1], logits)])[0]
+    assert (
+        few_splits.spread is None
+        and "1,000 images in each of fewer than 8 splits" in few_splits.method
+    )
+    few_classes = metric.measure([Embedded(logits[:, :1], logits[:, :20])])[0]
+    assert few_classes.spread is not None and few_classes.method == METHOD

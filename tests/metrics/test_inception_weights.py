@@ -68,7 +68,7 @@ def test_a_download_is_checked_and_kept(
     file: Path, caches: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = file.read_bytes()
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     monkeypatch.setattr(
         inception_weights, "urlopen", lambda address, timeout: _Answer(content[:-1])
     )
@@ -76,9 +76,9 @@ def test_a_download_is_checked_and_kept(
         find_weights()
     assert list((caches / "ours").iterdir()) == []
     monkeypatch.setattr(inception_weights, "urlopen", lambda address, timeout: _Answer(content))
-    path = find_weights(progress=lambda done, of: told.append((done, of)))
+    path = find_weights(progress=lambda done, total: calls.append((done, total)))
     assert path.read_bytes() == content
-    assert told[-1] == (len(content), len(content))
+    assert calls[-1] == (len(content), len(content))
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""KID is the formula, torchmetrics' and torch-fidelity's on one subset of all images, and unbiased."""
+"""KID agrees with its formula, and with torchmetrics and torch-fidelity on a subset of all images; it has no
+bias."""
 
 from typing import Any
 
@@ -32,8 +33,8 @@ def literal(x: Tensor, y: Tensor) -> float:
     def off_diagonal(k: Tensor) -> Tensor:
         return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
 
-    within = off_diagonal(kernel(x, x)) + off_diagonal(kernel(y, y))
-    return float(within - 2 * kernel(x, y).mean())
+    within_sets = off_diagonal(kernel(x, x)) + off_diagonal(kernel(y, y))
+    return float(within_sets - 2 * kernel(x, y).mean())
 
 
 def test_distance_is_the_formula_chunk_by_chunk(
@@ -51,17 +52,17 @@ def test_distance_is_that_of_others_on_one_subset(
     sets: tuple[Tensor, Tensor], torch_fidelity: Any
 ) -> None:
     expected = float(kernel_distance(*sets))
-    theirs = torch_fidelity("metric_kid").kid_features_to_metric(
+    reference = torch_fidelity("metric_kid").kid_features_to_metric(
         *sets, kid_subsets=1, kid_subset_size=SIZE, rng_seed=0, verbose=False
     )
-    assert theirs["kernel_inception_distance_mean"] == pytest.approx(expected, rel=1e-4)
+    assert reference["kernel_inception_distance_mean"] == pytest.approx(expected, rel=1e-4)
     for metric in (
         Torchmetrics(feature=nn.Identity(), subsets=1, subset_size=SIZE),
         KernelInceptionDistance(nn.Identity(), subsets=1, subset_size=SIZE),
         KernelInceptionDistance(nn.Identity()),
     ):
-        for real, some in zip((True, False), sets, strict=True):
-            metric.update(some, real=real)
+        for real, features in zip((True, False), sets, strict=True):
+            metric.update(features, real=real)
         mean, stdev = metric.compute()
         assert float(mean) == pytest.approx(expected, rel=1e-4)
         assert float(stdev) == 0
@@ -82,11 +83,11 @@ def test_of_images_from_one_distribution_it_is_zero_on_average() -> None:
 
 
 def test_subsets_are_seeded(sets: tuple[Tensor, Tensor]) -> None:
-    first, again, other = (
+    first, repeated, reseeded = (
         kernel_distance_of_subsets(*sets, subsets=5, subset_size=30, seed=seed)
         for seed in (1, 1, 2)
     )
-    assert first == again != other
+    assert first == repeated != reseeded
     assert float(first.mean) == pytest.approx(
         float(kernel_distance(*sets)), abs=4 * float(first.stdev)
     )

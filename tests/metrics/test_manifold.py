@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage are their definitions, and torch-fidelity's."""
+"""Precision, recall, density and coverage agree with their definitions and with torch-fidelity."""
 
 import subprocess
 import sys
@@ -33,41 +33,41 @@ def test_all_four_are_their_definitions(
     sets: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convergan.metrics.pairs.BLOCK", 16)
-    generated, real = (some.double() for some in sets)
+    generated, real = (points.double() for points in sets)
     distances = torch.cdist(generated, real)
-    inside, wide = distances <= radius(real, 3), distances <= radius(real, 5)
+    narrow, wide = distances <= radius(real, 3), distances <= radius(real, 5)
     expected = (
-        inside.any(dim=1).double().mean(),
+        narrow.any(dim=1).double().mean(),
         (distances <= radius(generated, 3).unsqueeze(1)).any(dim=0).double().mean(),
         wide.sum() / (5 * len(generated)),
         wide.any(dim=0).double().mean(),
     )
-    got = precision_recall_density_coverage(*sets)
-    np.testing.assert_allclose(got, [float(value) for value in expected])
-    assert all(0 < value < 1 for value in (got.precision, got.recall, got.coverage))
+    result = precision_recall_density_coverage(*sets)
+    np.testing.assert_allclose(result, [float(value) for value in expected])
+    assert all(0 < value < 1 for value in (result.precision, result.recall, result.coverage))
 
 
 def test_precision_and_recall_are_torch_fidelitys(
     sets: tuple[Tensor, Tensor], torch_fidelity: Any
 ) -> None:
-    theirs = torch_fidelity("metric_prc").calculate_precision_recall_part(*sets)
-    got = precision_recall_density_coverage(*sets)
-    assert (got.precision, got.recall) == pytest.approx(theirs, abs=1e-6)
+    reference = torch_fidelity("metric_prc").calculate_precision_recall_part(*sets)
+    result = precision_recall_density_coverage(*sets)
+    assert (result.precision, result.recall) == pytest.approx(reference, abs=1e-6)
 
 
 def test_equal_sets_overlap_and_distant_ones_do_not() -> None:
     points = torch.randn(40, 4)
-    same = precision_recall_density_coverage(points, points)
-    assert same.precision == same.recall == same.coverage == 1
+    equal = precision_recall_density_coverage(points, points)
+    assert equal.precision == equal.recall == equal.coverage == 1
     # Each is in its own ball and in those of others.
-    assert same.density > 1
-    apart = precision_recall_density_coverage(points, points + 100)
-    assert all(value == 0 for value in apart)
+    assert equal.density > 1
+    distant = precision_recall_density_coverage(points, points + 100)
+    assert all(value == 0 for value in distant)
 
 
 def peaks_of(*tasks: str) -> list[int]:
-    """The most memory that a process took for each task, beyond what it had before, in MB."""
-    around = (
+    """Peak memory of a process in each task, beyond what it had before, in MB."""
+    code = (
         "import re, torch\n"
         "from pathlib import Path\n"
         "from convergan.metrics.manifold import precision_recall_density_coverage as overlap\n"
@@ -79,19 +79,19 @@ def peaks_of(*tasks: str) -> list[int]:
         "overlap(generated[:500], real[:500])\n"
     )
     for task in tasks:
-        around += (
+        code += (
             "Path('/proc/self/clear_refs').write_text('5')\n"
             "before = memory('VmRSS')\n"
             f"{task}\n"
             "print(memory('VmHWM') - before)\n"
         )
-    done = subprocess.run([sys.executable, "-c", around], capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     return [int(line) // 1000 for line in done.stdout.split()]
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
 def test_memory_where_one_set_is_much_wider() -> None:
-    """Most pairs are in a ball then: in 64 bits their distances would take 128 MB."""
+    """Most pairs are in a ball: in 64 bits their distances would take 128 MB."""
     balls, as_much_as_may_be = peaks_of(
         "overlap(generated, real)",
         "torch.zeros(128_000_000, dtype=torch.uint8).fill_(1)",
@@ -107,38 +107,38 @@ def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
 
 
 def test_copies_of_one_image_are_no_distance_apart() -> None:
-    """Rounding would put some of them outside their own balls, and density would be too low."""
+    """Rounding would put some copies outside their own balls, and density would be too low."""
     generator = torch.Generator().manual_seed(0)
     copies = torch.rand(1, 300, generator=generator).mul(7).repeat(40, 1)
-    found = precision_recall_density_coverage(copies, copies)
-    assert (found.precision, found.recall, found.coverage) == (1, 1, 1)
-    assert found.density == 40 / 5
+    result = precision_recall_density_coverage(copies, copies)
+    assert (result.precision, result.recall, result.coverage) == (1, 1, 1)
+    assert result.density == 40 / 5
 
 
 def test_groups_of_few_images_have_the_numbers_of_groups_of_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of few images the distances of all pairs are kept; intervals are the same but for how often images are
-    put into groups."""
+    """Distances of all pairs are cached for few images; intervals differ only in how often images are put
+    into groups."""
     generator = torch.Generator().manual_seed(0)
     sets = [torch.randn(count, 4, generator=generator) for count in (230, 210, 250)]
     sets[0][:40] = sets[0][0]
-    images = [Embedded(some, some[:, :0]) for some in sets]
+    images = [Embedded(features, features[:, :0]) for features in sets]
     monkeypatch.setattr("convergan.metrics.manifold._DEGREES_OF_FREEDOM_CACHED", 20)
-    kept = OverlapMetric().measure(images[:2], images[2])
+    cached = OverlapMetric().measure(images[:2], images[2])
     monkeypatch.setattr("convergan.metrics.manifold._MOST_CACHED_PAIRS", 0)
-    for one, other in zip(kept, OverlapMetric().measure(images[:2], images[2]), strict=True):
-        assert one.spread is not None and other.spread is not None
-        np.testing.assert_allclose(one.spread.plug_in, other.spread.plug_in, rtol=1e-9)
+    for first, second in zip(cached, OverlapMetric().measure(images[:2], images[2]), strict=True):
+        assert first.spread is not None and second.spread is not None
+        np.testing.assert_allclose(first.spread.plug_in, second.spread.plug_in, rtol=1e-9)
 
 
 def test_neighbours_within_a_part_are_those_of_the_part() -> None:
-    """Also where a part has few of those that are kept."""
+    """Neighbours are right also where a part has few of those that are kept."""
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(120, 3, generator=generator)
     squares = torch.cdist(points, points).square().fill_diagonal_(torch.inf)
-    kept = KeptNeighbours(squares)
+    neighbours = KeptNeighbours(squares)
     for size in (120, 60, 7):
         part = torch.randperm(120, generator=generator)[:size]
         expected = squares[part][:, part].topk(5, dim=1, largest=False).values
-        torch.testing.assert_close(kept.within(part, 5), expected)
+        torch.testing.assert_close(neighbours.within(part, 5), expected)

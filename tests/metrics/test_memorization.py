@@ -14,10 +14,10 @@ def training() -> torch.Tensor:
 
 def test_copies_are_found(training: torch.Tensor) -> None:
     places = torch.tensor([7, 300, 7])
-    found = nearest_training_images(training[places] + 1e-3, training)
-    assert torch.equal(found.places, places)
-    assert found.copies.all()
-    assert found.authenticity == 0
+    result = nearest_training_images(training[places] + 1e-3, training)
+    assert torch.equal(result.places, places)
+    assert result.copies.all()
+    assert result.authenticity == 0
 
 
 def test_new_images_of_the_same_kind_are_no_copies(training: torch.Tensor) -> None:
@@ -34,9 +34,9 @@ def test_the_closest_come_first(training: torch.Tensor) -> None:
 
 def test_equal_training_images_are_each_others_neighbours(training: torch.Tensor) -> None:
     twice = torch.cat([training, training[:1]])
-    found = nearest_training_images(training[:1] + 1e-4, twice)
-    assert float(found.usual_distances) == pytest.approx(0, abs=1e-6)
-    assert found.authenticity == 1
+    result = nearest_training_images(training[:1] + 1e-4, twice)
+    assert float(result.usual_distances) == pytest.approx(0, abs=1e-6)
+    assert result.authenticity == 1
 
 
 def test_too_few_training_images(training: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Intervals of scores hold what drawing new images gives, as often as they say."""
+"""Intervals of scores are as wide as scores of new images vary, and contain their own value."""
 
 import itertools
 
@@ -51,22 +51,28 @@ def test_intervals_are_as_wide_as_new_images_vary(
     metric: Metric, count: int, draws: int, shift: float
 ) -> None:
     generator = seeded()
-    found = [
+    repetitions = [
         compare(
             metric, draw(generator, count, shift), draw(generator, count), draw(generator, count)
         )
         for _ in range(draws)
     ]
-    for of_one in zip(*found, strict=True):
+    for comparisons in zip(*repetitions, strict=True):
         for values, intervals in (
-            ([one.first.value for one in of_one], [one.first.interval for one in of_one]),
-            ([one.difference for one in of_one], [one.interval for one in of_one]),
+            (
+                [comparison.first.value for comparison in comparisons],
+                [comparison.first.interval for comparison in comparisons],
+            ),
+            (
+                [comparison.difference for comparison in comparisons],
+                [comparison.interval for comparison in comparisons],
+            ),
         ):
-            widths = [one.high - one.low for one in intervals if one]
+            widths = [interval.high - interval.low for interval in intervals if interval]
             ratio = np.mean(widths) / (2 * 1.96 * np.std(values, ddof=1))
-            # The standard deviation of n values is itself uncertain by one in the root of 2 n.
+            # The relative standard error of a standard deviation of n values is 1 / sqrt(2 n).
             slack = 4 / (2 * draws) ** 0.5
-            assert 1 - slack < ratio < 1.3 * (1 + slack), (of_one[0].name, ratio)
+            assert 1 - slack < ratio < 1.3 * (1 + slack), (comparisons[0].name, ratio)
 
 
 @pytest.mark.parametrize(
@@ -88,15 +94,15 @@ def test_degenerate_sets_have_intervals_that_hold_their_value(metric: Metric) ->
     sets = [reference, few(0.0, 1), few(0.2, 3), few(8.0, 1)]
     equal = 0
     for first, second in itertools.combinations_with_replacement(sets, 2):
-        for one in compare(metric, first, second, reference):
-            for side in (one.first, one.second):
-                assert side.interval is not None, one.name
+        for comparison in compare(metric, first, second, reference):
+            for side in (comparison.first, comparison.second):
+                assert side.interval is not None, comparison.name
                 assert side.interval.low <= side.value <= side.interval.high
-            assert one.interval is not None
-            assert one.interval.low <= one.difference <= one.interval.high
-            if one.first.value == one.second.value:
+            assert comparison.interval is not None
+            assert comparison.interval.low <= comparison.difference <= comparison.interval.high
+            if comparison.first.value == comparison.second.value:
                 equal += 1
-                assert one.distinguishable is False
+                assert comparison.distinguishable is False
     assert equal >= len(sets)
 
 
@@ -104,10 +110,10 @@ def test_degenerate_sets_have_intervals_that_hold_their_value(metric: Metric) ->
     "metric", [InceptionScoreMetric(splits=2), FrechetMetric(), KernelMetric()], ids=str
 )
 def test_rounding_is_no_difference(metric: Metric) -> None:
-    """Copies of one image, and copies of it that are off by as much as float32 may be: nothing varies."""
+    """Copies of one image, and copies that differ from it as float32 rounds: nothing varies."""
     generator = seeded()
-    reference, one = draw(generator, 1000), draw(generator, 1)
-    first = Embedded(one.features.repeat(1000, 1), one.logits.repeat(1000, 1))
+    reference, image = draw(generator, 1000), draw(generator, 1)
+    first = Embedded(image.features.repeat(1000, 1), image.logits.repeat(1000, 1))
     second = Embedded(first.features.double() * (1 + 1e-9), first.logits.double() * (1 + 1e-9))
     (compared, *_) = compare(metric, first, second, reference)
     assert compared.distinguishable is False
@@ -116,22 +122,26 @@ def test_rounding_is_no_difference(metric: Metric) -> None:
 def test_differences_are_told_from_chance() -> None:
     generator = seeded()
     metric = KernelMetric()
-    same, wrong = 0, 0
+    missed, wrong = 0, 0
     for _ in range(60):
         reference, first, second = (draw(generator) for _ in range(3))
         wrong += bool(compare(metric, first, second, reference)[0].distinguishable)
         far = draw(generator, shift=1.0)
-        same += not compare(metric, first, far, reference)[0].distinguishable
-    assert same == 0
+        missed += not compare(metric, first, far, reference)[0].distinguishable
+    assert missed == 0
     assert wrong <= 8
 
 
 def test_several_verdicts_are_corrected_for_their_number() -> None:
     generator = seeded(3)
     sets = [draw(generator, 200, shift) for shift in (0.0, 0.05, 0.0)]
-    found = compare(OverlapMetric(), *sets)
-    p_values = sorted(one.p_value for one in found if one.p_value is not None)
-    adjusted = sorted(one.p_holm for one in found if one.p_holm is not None)
+    comparisons = compare(OverlapMetric(), *sets)
+    p_values = sorted(
+        comparison.p_value for comparison in comparisons if comparison.p_value is not None
+    )
+    adjusted = sorted(
+        comparison.p_holm for comparison in comparisons if comparison.p_holm is not None
+    )
     assert len(adjusted) == 4
     assert adjusted[0] == pytest.approx(min(1, 4 * p_values[0]))
 
@@ -150,15 +160,15 @@ def test_the_reference_is_shared() -> None:
 def test_terms_of_second_order_are_counted_once() -> None:
     spread = Spread(np.array([[5.0, 1.0], [1.0, 4.0]]), np.array([[2.0, 1.0], [1.0, 3.0]]))
     assert spread.variance([1, 0]) == 3
-    # Of first order there is less than nothing left: the second remains.
+    # The variance of first order alone would be negative: that of second order remains.
     assert spread.variance([0, 1]) == 3
     assert spread.variance([1, -1]) == 4
 
 
 def test_nothing_is_told_from_chance_by_an_undefined_interval() -> None:
-    one = Estimate("KID", 1.0, Interval(np.nan, np.nan))
-    assert not Comparison("KID", one, one, 0.0, Interval(np.nan, np.nan)).distinguishable
-    assert not compare_estimates(one, one).distinguishable
+    kid = Estimate("KID", 1.0, Interval(np.nan, np.nan))
+    assert not Comparison("KID", kid, kid, 0.0, Interval(np.nan, np.nan)).distinguishable
+    assert not compare_estimates(kid, kid).distinguishable
 
 
 @pytest.mark.parametrize(
@@ -173,12 +183,12 @@ def test_nothing_is_told_from_chance_by_an_undefined_interval() -> None:
 )
 def test_one_image_is_too_few(metric: Metric, message: str) -> None:
     generator = seeded()
-    one, many = draw(generator, count=1), draw(generator, count=20)
+    image, images = draw(generator, count=1), draw(generator, count=20)
     with pytest.raises(UserError, match=message):
-        estimate(metric, one, many)
+        estimate(metric, image, images)
     if metric.needs_reference:
         with pytest.raises(UserError, match=message.replace("images", "reference images")):
-            estimate(metric, many, one)
+            estimate(metric, images, image)
 
 
 @pytest.mark.parametrize(
@@ -188,37 +198,39 @@ def test_one_image_is_too_few(metric: Metric, message: str) -> None:
 )
 def test_progress_is_told_to_the_end(metric: Metric) -> None:
     generator = seeded()
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     images, reference = draw(generator, count=40), draw(generator, count=30)
-    estimate(metric, images, reference, progress=lambda *numbers: told.append(numbers))
-    done, of = told[-1]
-    assert done == of > 0
-    assert all(0 < done <= of for done, of in told)
+    estimate(metric, images, reference, progress=lambda *numbers: calls.append(numbers))
+    done, total = calls[-1]
+    assert done == total > 0
+    assert all(0 < done <= total for done, total in calls)
 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: type(metric).__name__)
 def test_where_no_interval_is_known_to_hold_the_words_say_so(metric: Metric) -> None:
     generator = seeded()
-    few, reference = draw(generator, count=30), draw(generator, count=30)
-    for one in estimate(metric, few, reference):
-        assert one.interval is None and "no valid method is known for fewer than" in one.method
-    (compared, *_) = compare(metric, few, few, reference)
+    images, reference = draw(generator, count=30), draw(generator, count=30)
+    for result in estimate(metric, images, reference):
+        assert (
+            result.interval is None and "no valid method is known for fewer than" in result.method
+        )
+    (compared, *_) = compare(metric, images, images, reference)
     assert compared.distinguishable is None
 
 
 def test_intervals_are_left_out_if_they_are_not_wanted() -> None:
     images = draw(seeded())
-    (one,) = estimate(InceptionScoreMetric(intervals=False), images)
-    assert one.interval is None and one.method == "not asked for"
-    assert one.value == estimate(InceptionScoreMetric(), images)[0].value
+    (result,) = estimate(InceptionScoreMetric(intervals=False), images)
+    assert result.interval is None and result.method == "not asked for"
+    assert result.value == estimate(InceptionScoreMetric(), images)[0].value
 
 
 def test_fid_infinity_is_what_many_images_have() -> None:
     generator = seeded(1)
-    found = [
+    draws = [
         estimate(FrechetMetric(), draw(generator, 1000, 0.3), draw(generator, 1000, 0.0))
         for _ in range(20)
     ]
-    fid, infinity = (np.mean([each[place].value for each in found]) for place in (0, 1))
-    spread = np.std([each[1].value for each in found]) / 20**0.5
+    fid, infinity = (np.mean([estimates[place].value for estimates in draws]) for place in (0, 1))
+    spread = np.std([estimates[1].value for estimates in draws]) / 20**0.5
     assert abs(infinity - 6 * 0.3**2) < 4 * spread < fid

@@ -43,7 +43,7 @@ def distance(judge: nn.Module, kind: type) -> tuple[Metric, Callable[[Tensor], N
 
 @pytest.mark.filterwarnings("ignore:Metric `Kernel Inception Distance` will save")
 @pytest.mark.parametrize(
-    "made",
+    "build",
     [
         inception_score,
         lambda judge: distance(judge, FrechetInceptionDistance),
@@ -51,16 +51,16 @@ def distance(judge: nn.Module, kind: type) -> tuple[Metric, Callable[[Tensor], N
     ],
     ids=["IS", "FID", "KID"],
 )
-def test_networks_are_in_evaluation_mode_and_left_as_found(made: Callable) -> None:
+def test_networks_are_in_evaluation_mode_and_left_as_found(build: Callable) -> None:
     torch.manual_seed(0)
     judge = Judge()
     images = torch.rand(60, 4)
     modes = {name: module.training for name, module in judge.named_modules()}
     assert any(modes.values()) and not all(modes.values())
-    before = {name: value.clone() for name, value in judge.state_dict().items()}
+    state = {name: value.clone() for name, value in judge.state_dict().items()}
     numbers = []
     for mode in (None, True, False):
-        metric, update = made(judge)
+        metric, update = build(judge)
         if mode is not None:
             # As Lightning does it.
             metric.train(mode)
@@ -69,5 +69,5 @@ def test_networks_are_in_evaluation_mode_and_left_as_found(made: Callable) -> No
             assert {name: module.training for name, module in judge.named_modules()} == modes
         numbers.append(metric.compute())
     for name, value in judge.state_dict().items():
-        assert torch.equal(value, before[name]), name
+        assert torch.equal(value, state[name]), name
     assert numbers[0] == numbers[1] == numbers[2]

@@ -1,4 +1,4 @@
-"""Pairs of images are gone through once, in blocks, by one process or by several, for all who need them."""
+"""Pairs of images are computed once, in blocks, by one process or several, for all metrics that need them."""
 
 from pathlib import Path
 
@@ -18,36 +18,36 @@ from support import on_two_ranks
 
 def sets() -> tuple[list[Embedded], Embedded]:
     generator = torch.Generator().manual_seed(0)
-    made = [
+    images = [
         Embedded(torch.randn(count, 9, generator=generator) * 0.8 + 0.4, torch.empty(count, 0))
         for count in (230, 210, 250)
     ]
-    return made[:2], made[2]
+    return images[:2], images[2]
 
 
 def measured() -> list[list[Measured]]:
     return measure_pairs([KernelMetric(), OverlapMetric()], *sets())
 
 
-def numbers(found: list[list[Measured]]) -> np.ndarray:
-    """[numbers, sets and their covariances]."""
+def numbers(results: list[list[Measured]]) -> np.ndarray:
+    """Values and covariances of all results, [results, sets + sets^2]."""
     rows = []
-    for one in (one for of_metric in found for one in of_metric):
-        assert one.spread is not None
-        rows.append(np.concatenate([one.values, one.spread.plug_in.ravel()]))
+    for result in (result for metric_results in results for result in metric_results):
+        assert result.spread is not None
+        rows.append(np.concatenate([result.values, result.spread.plug_in.ravel()]))
     return np.array(rows)
 
 
 def test_metrics_that_share_pairs_have_the_numbers_of_each_alone() -> None:
-    together = numbers(measured())
+    shared = numbers(measured())
     alone = [metric.measure(*sets()) for metric in (KernelMetric(), OverlapMetric())]
-    np.testing.assert_array_equal(numbers(alone), together)
+    np.testing.assert_array_equal(numbers(alone), shared)
 
 
 def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = numbers(measured())
+    expected = numbers(measured())
     monkeypatch.setattr(pairs, "BLOCK", 64)
-    np.testing.assert_allclose(numbers(measured()), whole, rtol=1e-9)
+    np.testing.assert_allclose(numbers(measured()), expected, rtol=1e-9)
 
 
 def test_products_of_many_images_are_of_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,14 +64,14 @@ def share(rank: int, folder: str) -> None:
     pairs.BLOCK = 64
     blocks = []
     metric = KernelMetric()
-    metric.measure(*sets(), progress=lambda done, of: blocks.append(of))
+    metric.measure(*sets(), progress=lambda done, total: blocks.append(total))
     tasks = []
-    fid = FrechetMetric().measure(*sets(), progress=lambda done, of: tasks.append(of))
+    fid = FrechetMetric().measure(*sets(), progress=lambda done, total: tasks.append(total))
     np.savez(
         f"{folder}/{rank}.npz",
         numbers=numbers(measured()),
         blocks=blocks[-1],
-        fid=[one.values for one in fid],
+        fid=[result.values for result in fid],
         tasks=tasks[-1],
     )
     torch.distributed.destroy_process_group()
@@ -81,7 +81,7 @@ def share(rank: int, folder: str) -> None:
 def test_two_processes_have_the_numbers_of_one_and_half_of_its_work(tmp_path: Path) -> None:
     expected = numbers(measured())
     on_two_ranks(share, str(tmp_path))
-    distances = [one.values for one in FrechetMetric().measure(*sets())]
+    distances = [result.values for result in FrechetMetric().measure(*sets())]
     blocks = tasks = 0
     for rank in range(2):
         with np.load(tmp_path / f"{rank}.npz") as content:

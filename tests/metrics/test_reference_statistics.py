@@ -20,10 +20,10 @@ def test_written_statistics_are_read_back(tmp_path: Path) -> None:
     statistics = gaussian_statistics(torch.randn(30, 5))
     write_statistics(path, statistics, "inception abc")
     assert is_statistics(path)
-    read, network = read_statistics(path)
-    assert (read.count, network) == (30, "inception abc")
-    assert torch.equal(read.mean, statistics.mean)
-    assert torch.equal(read.covariance, statistics.covariance)
+    loaded, network = read_statistics(path)
+    assert (loaded.count, network) == (30, "inception abc")
+    assert torch.equal(loaded.mean, statistics.mean)
+    assert torch.equal(loaded.covariance, statistics.covariance)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -32,10 +32,10 @@ def test_files_of_pytorch_fid_and_clean_fid_are_read(dtype: type, tmp_path: Path
     mean, covariance = np.arange(4, dtype=dtype), np.eye(4, dtype=dtype)
     for save in (np.savez_compressed, np.savez):
         save(tmp_path / "b.npz", mu=mean, sigma=covariance)
-        read, network = read_statistics(tmp_path / "b.npz")
-        assert (read.count, network) == (None, None)
-        assert read.mean.tolist() == [0, 1, 2, 3]
-        assert read.covariance.dtype == torch.float64
+        loaded, network = read_statistics(tmp_path / "b.npz")
+        assert (loaded.count, network) == (None, None)
+        assert loaded.mean.tolist() == [0, 1, 2, 3]
+        assert loaded.covariance.dtype == torch.float64
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_list_of_members_is_noticed(tmp_path: Path) -> None:
-    """Else the count would be missing without a word."""
+    """The file is refused: reading it would lose the count in silence."""
     path = tmp_path / "a.npz"
     write_statistics(path, gaussian_statistics(torch.randn(30, 5)), "inception abc")
     content = path.read_bytes()

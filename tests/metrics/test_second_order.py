@@ -1,4 +1,4 @@
-"""What varies where both kinds of images are the same is told by some of them."""
+"""The variation of distances between equal distributions is estimated from a subset of the images."""
 
 import numpy as np
 import pytest
@@ -18,28 +18,31 @@ def draw(generator: torch.Generator, count: int) -> torch.Tensor:
 
 
 def test_terms_are_those_of_the_covariance() -> None:
-    """Of the kernel x . y the weights are the eigenvalues of the covariance itself."""
+    """The weights of the kernel x . y are the eigenvalues of the covariance itself."""
     generator = torch.Generator().manual_seed(0)
-    found = []
+    estimates = []
     for _ in range(30):
-        both = torch.cat([subset(draw(generator, 400)), subset(draw(generator, 200))])
-        found.append(second_order(both @ both.T, SUBSET, (400, 200)))
+        features = torch.cat([subset(draw(generator, 400)), subset(draw(generator, 200))])
+        estimates.append(second_order(features @ features.T, SUBSET, (400, 200)))
     weights = (SCALE**2 * (1 / 400 + 1 / 200)).numpy()
-    assert np.mean([one.trace for one in found]) == pytest.approx(weights.sum(), rel=0.05)
-    assert np.mean([one.variance for one in found]) == pytest.approx(
+    assert np.mean([terms.trace for terms in estimates]) == pytest.approx(weights.sum(), rel=0.05)
+    assert np.mean([terms.variance for terms in estimates]) == pytest.approx(
         2 * (weights**2).sum(), rel=0.1
     )
-    assert np.mean([one.third for one in found]) == pytest.approx(8 * (weights**3).sum(), rel=0.15)
+    assert np.mean([terms.third for terms in estimates]) == pytest.approx(
+        8 * (weights**3).sum(), rel=0.15
+    )
     parts = np.mean(
-        [[one.first_square, one.cross_square, one.second_square] for one in found], axis=0
+        [[terms.first_square, terms.cross_square, terms.second_square] for terms in estimates],
+        axis=0,
     )
     assert parts == pytest.approx(parts[0] * np.array([1, 2, 4]), rel=0.1)
 
 
 def test_statistics_alone_do_not_vary() -> None:
-    some = draw(torch.Generator().manual_seed(0), 100)
-    found = second_order(some @ some.T, 100, (400, None))
-    assert found.second_square == found.cross_square == 0 < found.first_square
+    features = draw(torch.Generator().manual_seed(0), 100)
+    terms = second_order(features @ features.T, 100, (400, None))
+    assert terms.second_square == terms.cross_square == 0 < terms.first_square
 
 
 def test_images_come_from_all_over_their_order() -> None:
@@ -49,15 +52,17 @@ def test_images_come_from_all_over_their_order() -> None:
 
 def test_fid_of_equal_sets_varies_as_they_say() -> None:
     generator = torch.Generator().manual_seed(1)
-    count, values, said = 600, [], []
+    count, values, estimates = 600, [], []
     for number in range(200):
         sets = [draw(generator, count) for _ in range(2)]
         values.append(frechet_distance(*map(gaussian_statistics, sets)))
         if number < 10:
-            images, reference = (Embedded(some, some[:, :0]) for some in sets)
-            said.append(_Gaussians([images.features], reference)._orders(0).total)
-    assert np.mean([one.trace for one in said]) == pytest.approx(np.mean(values), rel=0.05)
-    assert np.mean([one.variance for one in said]) == pytest.approx(np.var(values), rel=0.4)
+            images, reference = (Embedded(features, features[:, :0]) for features in sets)
+            estimates.append(_Gaussians([images.features], reference)._orders(0).total)
+    assert np.mean([terms.trace for terms in estimates]) == pytest.approx(np.mean(values), rel=0.05)
+    assert np.mean([terms.variance for terms in estimates]) == pytest.approx(
+        np.var(values), rel=0.4
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,11 +81,13 @@ def test_the_difference_of_two_of_one_kind_is_normal_with_the_variance_that_the_
     deviations = []
     for _ in range(80):
         sets = [draw(generator, count) + 0.1 for count in counts]
-        images = [Embedded(some, some[:, :0]) for some in (*sets, draw(generator, counts[1]))]
-        (found, *_) = metric.measure(images[:2], images[2])
-        assert found.spread is not None and found.spread.difference is not None
-        difference = found.values[0] - found.values[1]
-        deviations.append(difference / found.spread.difference.by_first**0.5)
+        images = [
+            Embedded(features, features[:, :0]) for features in (*sets, draw(generator, counts[1]))
+        ]
+        (measurement, *_) = metric.measure(images[:2], images[2])
+        assert measurement.spread is not None and measurement.spread.difference is not None
+        difference = measurement.values[0] - measurement.values[1]
+        deviations.append(difference / measurement.spread.difference.by_first**0.5)
     # Three standard deviations of the mean of as many squares of normal numbers.
     assert np.square(deviations).mean() == pytest.approx(1, abs=3 * (2 / len(deviations)) ** 0.5)
 
@@ -91,7 +98,7 @@ def test_fid_infinity_has_no_interval_where_fid_is_on_no_line() -> None:
     for features, is_line in ((6, True), (200, False)):
         fid, infinity = estimate(
             FrechetMetric(),
-            *(Embedded(some[:, :features], some[:, :0]) for some in (images, reference)),
+            *(Embedded(points[:, :features], points[:, :0]) for points in (images, reference)),
         )
         assert fid.interval is not None
         assert (infinity.interval is not None) == is_line

@@ -1,4 +1,4 @@
-"""A run's report as it could be: scikit-learn's digits, with curves that look like a training's."""
+"""Example of a run's report: scikit-learn's digits, with curves that look like those of a training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -152,7 +152,8 @@ def compared(inputs: ReportInputs) -> ReportInputs:
         for arm in arms
     }
     probabilities = {
-        name: each / each.sum(axis=1, keepdims=True) for name, each in probabilities.items()
+        name: weights / weights.sum(axis=1, keepdims=True)
+        for name, weights in probabilities.items()
     }
     return replace(
         inputs,

@@ -19,11 +19,11 @@ from convergan.runs.epochs import EpochLine
 from outline import Outline, words
 
 S = "\N{NO-BREAK SPACE}"
-Written = Callable[[ReportInputs], str]
+Render = Callable[[ReportInputs], str]
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Written:
+def render(tmp_path: Path) -> Render:
     def write(inputs: ReportInputs) -> str:
         write_report(tmp_path / "report.html", inputs)
         return (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -69,7 +69,9 @@ def test_the_table_has_the_best_arm_first_and_names_the_saved_one(html: str) -> 
 def test_the_page_is_sound_and_its_parts_stand_in_order(html: str) -> None:
     outline = Outline(html)
     assert len(outline.ids) == len(set(outline.ids)) and outline.images_without_words == 0
-    headings = [each for each in outline.headings if each in NEW or each in ("Warnings", "Data")]
+    headings = [
+        heading for heading in outline.headings if heading in NEW or heading in ("Warnings", "Data")
+    ]
     assert headings == [
         "Arms", "Learning curves", "Warnings",
         "Augmented views", "Images that the arms disagree on",
@@ -86,9 +88,9 @@ NEW = (
 
 
 def test_a_run_without_arms_has_none_of_their_sections(
-    written: Written, inputs: ReportInputs
+    render: Render, inputs: ReportInputs
 ) -> None:
-    assert not set(NEW) & set(Outline(written(inputs)).headings)
+    assert not set(NEW) & set(Outline(render(inputs)).headings)
 
 
 def test_the_key_numbers_are_those_of_the_saved_arm_and_the_baseline(html: str) -> None:
@@ -104,23 +106,25 @@ def test_the_key_numbers_are_those_of_the_saved_arm_and_the_baseline(html: str) 
 
 
 def test_why_an_arm_is_saved() -> None:
-    one = ArmSummary(name="composed", minutes=1, held_out_errors=3, held_out_size=25, saved=True)
-    other = replace(one, name="baseline", held_out_errors=4, saved=False)
+    composed = ArmSummary(
+        name="composed", minutes=1, held_out_errors=3, held_out_size=25, saved=True
+    )
+    baseline = replace(composed, name="baseline", held_out_errors=4, saved=False)
     images = "on the 25 labelled images held out for this choice."
-    assert choice([one, other]) == (
+    assert choice([composed, baseline]) == (
         f"GAN composed with consistency is saved: it made the fewest mistakes {images}"
     )
-    tie = replace(other, held_out_errors=3)
-    assert choice([one, tie]).endswith(f"it made as few mistakes as any other {images}")
-    better = replace(other, held_out_errors=2)
-    assert choice([one, better]).endswith("but not clearly fewer.")
-    untold = replace(one, held_out_errors=None)
-    assert choice([untold, other]) == "GAN composed with consistency is saved."
-    assert choice([other]) == ""
+    tie = replace(baseline, held_out_errors=3)
+    assert choice([composed, tie]).endswith(f"it made as few mistakes as any other {images}")
+    better = replace(baseline, held_out_errors=2)
+    assert choice([composed, better]).endswith("but not clearly fewer.")
+    untold = replace(composed, held_out_errors=None)
+    assert choice([untold, baseline]) == "GAN composed with consistency is saved."
+    assert choice([baseline]) == ""
 
 
 def test_images_that_chose_among_the_arms_are_not_called_test_images(
-    written: Written, compared: ReportInputs
+    render: Render, compared: ReportInputs
 ) -> None:
     arms = [
         replace(arm, held_out_errors=arm.test.errors, held_out_size=arm.test.size)
@@ -129,7 +133,7 @@ def test_images_that_chose_among_the_arms_are_not_called_test_images(
     ]
     assert compared.results is not None
     results = replace(compared.results, tested_on_held_out=True)
-    html = written(replace(compared, arms=arms, results=results, recipe={}, manifest=None))
+    html = render(replace(compared, arms=arms, results=results, recipe={}, manifest=None))
     text = words(html)
     assert "error rate on held-out images" in text and "test image" not in text.lower()
     assert "was chosen by them: the intervals are wide enough to hold for all arms" in text
@@ -138,14 +142,14 @@ def test_images_that_chose_among_the_arms_are_not_called_test_images(
 
 
 def test_equal_counts_by_chance_do_not_make_test_images_those_that_chose(
-    written: Written, compared: ReportInputs
+    render: Render, compared: ReportInputs
 ) -> None:
     arms = [
         replace(arm, held_out_errors=arm.test.errors, held_out_size=arm.test.size)
         for arm in compared.arms
         if arm.test is not None
     ]
-    text = words(written(replace(compared, arms=arms, recipe={}, manifest=None)))
+    text = words(render(replace(compared, arms=arms, recipe={}, manifest=None)))
     assert "error rate on test images" in text and "saved arm was chosen by them" not in text
 
 
@@ -183,13 +187,11 @@ def test_time_is_read_in_a_unit_that_fits(
 def test_lines_of_arms_differ_in_colour_and_in_dashes(compared: ReportInputs) -> None:
     time, _ = learning_curves(compared)
     icons = [str(line.icon) for line, _ in time.legend]
-    for what in (r"stroke: (var\(--line-\d\))", r"stroke-dasharray: ([^\"]*)"):
-        assert len({re.findall(what, icon)[0] for icon in icons}) == len(icons)
+    for pattern in (r"stroke: (var\(--line-\d\))", r"stroke-dasharray: ([^\"]*)"):
+        assert len({re.findall(pattern, icon)[0] for icon in icons}) == len(icons)
 
 
-def test_without_a_generator_nothing_is_said_of_one(
-    written: Written, compared: ReportInputs
-) -> None:
+def test_without_a_generator_nothing_is_said_of_one(render: Render, compared: ReportInputs) -> None:
     arms = [replace(arm, saved=arm.name == "consistency") for arm in compared.arms[1:]]
     nan = float("nan")
     epochs = [
@@ -202,7 +204,7 @@ def test_without_a_generator_nothing_is_said_of_one(
         )
         for epoch in arms[1].epochs
     ]
-    html = written(replace(compared, arms=arms, epochs=epochs, generated_images=None))
+    html = render(replace(compared, arms=arms, epochs=epochs, generated_images=None))
     headings = Outline(html).headings
     assert "Losses" in headings
     assert not {"Generated and real images", "Diversity", "The discriminator’s belief"} & {
@@ -213,10 +215,10 @@ def test_without_a_generator_nothing_is_said_of_one(
 
 
 def test_a_run_without_arms_and_generator_calls_its_classifier_a_classifier(
-    written: Written, inputs: ReportInputs
+    render: Render, inputs: ReportInputs
 ) -> None:
     quick = replace(inputs, epochs=inputs.epochs[-1:], warnings=[], verdict="Done.")
-    html = written(replace(quick, generated_images=None))
+    html = render(replace(quick, generated_images=None))
     assert "19 fewer mistakes with the classifier than with the supervised baseline" in words(html)
     assert "semi-supervised GAN" not in html and "Semi-supervised GAN" not in html
 
@@ -236,25 +238,27 @@ def test_views_stand_below_the_images_that_they_are_of(html: str) -> None:
 def test_each_answer_says_in_words_whether_it_is_right(html: str, compared: ReportInputs) -> None:
     [section] = re.findall(r'<section aria-labelledby="disagreements">(.*?)</section>', html, re.S)
     assert compared.disagreements is not None
-    shown = compared.disagreements.examples
-    right = sum(answer == it.label for it in shown for answer in it.answers.values())
-    answers = sum(len(it.answers) for it in shown)
+    examples = compared.disagreements.examples
+    right = sum(
+        answer == example.label for example in examples for answer in example.answers.values()
+    )
+    answers = sum(len(example.answers) for example in examples)
     text = words(section)
     assert section.count('<span class="mark">right</span>') == right > 0
     assert section.count('<span class="mark">wrong</span>') == answers - right > 0
-    first = shown[0]
+    first = examples[0]
     assert f"label {first.label}" in text and first.name in text
     assert f"different answers to {compared.disagreements.count} of 500 test images" in text
 
 
-def test_arms_that_agree_are_said_to(written: Written, compared: ReportInputs) -> None:
+def test_arms_that_agree_are_said_to(render: Render, compared: ReportInputs) -> None:
     agreed = Disagreements(examples=[], count=0, size=500)
     quick = replace(compared, arms=[], epochs=[], views=None, disagreements=agreed)
-    assert "All arms give the same answer to each of the 500 test images." in words(written(quick))
+    assert "All arms give the same answer to each of the 500 test images." in words(render(quick))
 
 
 def test_whatever_arms_and_images_are_called_is_text(
-    written: Written, compared: ReportInputs
+    render: Render, compared: ReportInputs
 ) -> None:
     evil = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
     assert compared.disagreements is not None and compared.views is not None
@@ -262,7 +266,7 @@ def test_whatever_arms_and_images_are_called_is_text(
         compared.disagreements.examples[0],
         name=evil, label=evil, answers={evil: evil}, confidences={evil: 0.5},
     )  # fmt: skip
-    html = written(
+    html = render(
         replace(
             compared,
             arms=[replace(compared.arms[0], name=evil)],
@@ -274,10 +278,10 @@ def test_whatever_arms_and_images_are_called_is_text(
 
 
 def test_arms_without_tests_have_a_table_and_no_curves(
-    written: Written, compared: ReportInputs
+    render: Render, compared: ReportInputs
 ) -> None:
     bare = [ArmSummary(name="gan", minutes=1, saved=True), ArmSummary(name="baseline", minutes=1)]
-    html = written(replace(compared, arms=bare, disagreements=None, results=None))
+    html = render(replace(compared, arms=bare, disagreements=None, results=None))
     assert [row[1] for row in table_of_arms(html)] == ["not tested", "not tested"]
     assert "Learning curves" not in Outline(html).headings
 

@@ -48,26 +48,26 @@ def test_nothing_overflows_at_any_width(
 
 @pytest.fixture
 def server(report: Path) -> Iterator[tuple[str, list[str]]]:
-    asked: list[str] = []
+    paths: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
-            asked.append(self.path)
+            paths.append(self.path)
 
     handler = partial(Handler, directory=str(report.parent))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}/report.html", asked
+        yield f"http://127.0.0.1:{http.server_port}/report.html", paths
         http.shutdown()
 
 
 def test_the_page_asks_for_nothing_but_itself(
     browser: Browser, server: tuple[str, list[str]]
 ) -> None:
-    url, asked = server
+    url, paths = server
     dom = browser(url, "--dump-dom")
     assert "The GAN helped: 14 of 500 test images wrong" in dom
-    assert set(asked) == {"/report.html"}
+    assert set(paths) == {"/report.html"}
 
 
 def test_light_and_dark_both_show_something(tmp_path: Path, browser: Browser, report: Path) -> None:
@@ -95,8 +95,8 @@ def measured(browser: Browser, page: Path, selector: str, side: str) -> list[flo
         </script>"""
     )
     dom = browser(frame.as_uri(), "--allow-file-access-from-files", "--dump-dom")
-    found: list[float] = json.loads(dom.split("<pre>")[1].split("</pre>")[0])
-    return found
+    sizes: list[float] = json.loads(dom.split("<pre>")[1].split("</pre>")[0])
+    return sizes
 
 
 def test_the_table_of_arms_is_as_wide_as_a_narrow_page(
@@ -112,7 +112,7 @@ def test_an_option_breaks_at_no_hyphen(
     tmp_path: Path, browser: Browser, inputs: ReportInputs
 ) -> None:
     option = "--data.size-px"
-    # One of these lengths of text before it would have the line end within the option.
+    # With one of these lengths of text before the option, the line would end within it.
     texts = [f"{'i' * count} {option}" for count in range(20, 90, 3)]
     write_report(
         tmp_path / "report.html",

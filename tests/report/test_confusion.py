@@ -32,8 +32,8 @@ def test_pairs_are_the_commonest_mistakes_first() -> None:
 
 
 def test_of_many_classes_only_the_pairs_are_shown() -> None:
-    many = Confusion.of(np.eye(21, dtype=int) + 2, [str(n) for n in range(21)])
-    assert many.rows == [] and len(many.pairs) == 20
+    confusion = Confusion.of(np.eye(21, dtype=int) + 2, [str(n) for n in range(21)])
+    assert confusion.rows == [] and len(confusion.pairs) == 20
     assert len(Confusion.of(np.eye(20, dtype=int), [str(n) for n in range(20)]).rows) == 20
 
 
@@ -44,8 +44,8 @@ def test_without_mistakes_and_without_images() -> None:
 
 def test_of_many_classes_a_mistake_made_once_is_none_of_the_commonest() -> None:
     counts = np.roll(np.eye(1000, dtype=int), 1, axis=1)
-    once = Confusion.of(counts, [str(n) for n in range(1000)])
-    assert once.pairs == [] and once.mistakes == 1000
+    single = Confusion.of(counts, [str(n) for n in range(1000)])
+    assert single.pairs == [] and single.mistakes == 1000
     counts[7, 8] = 2
-    twice = Confusion.of(counts, [str(n) for n in range(1000)])
-    assert twice.pairs == [Pair("7", "8", 2, 2)]
+    repeated = Confusion.of(counts, [str(n) for n in range(1000)])
+    assert repeated.pairs == [Pair("7", "8", 2, 2)]

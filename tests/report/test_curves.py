@@ -22,9 +22,9 @@ def with_epochs(inputs: ReportInputs, *epochs: EpochLine) -> ReportInputs:
 
 
 def test_a_whole_run_has_all_charts(inputs: ReportInputs) -> None:
-    made = by_title(inputs)
-    assert list(made) == ["Error rate", "Losses", "The discriminator’s belief", "Diversity"]
-    assert all(chart.marked for chart in made.values())
+    run_charts = by_title(inputs)
+    assert list(run_charts) == ["Error rate", "Losses", "The discriminator’s belief", "Diversity"]
+    assert all(chart.marked for chart in run_charts.values())
 
 
 def test_an_error_rate_is_errors_over_images(inputs: ReportInputs) -> None:
@@ -50,8 +50,8 @@ def test_absent_and_infinite_values_leave_gaps(inputs: ReportInputs) -> None:
 def test_without_numbers_there_are_no_charts(inputs: ReportInputs) -> None:
     assert charts(with_epochs(inputs)) == []
     assert charts(with_epochs(inputs, EpochLine(epoch=1))) == []
-    nothing = EpochLine(epoch=1, validation_errors=0, validation_size=0, test_errors=3)
-    assert charts(with_epochs(inputs, nothing)) == []
+    epoch = EpochLine(epoch=1, validation_errors=0, validation_size=0, test_errors=3)
+    assert charts(with_epochs(inputs, epoch)) == []
 
 
 def test_a_bad_start_is_named_rather_than_drawn(inputs: ReportInputs) -> None:
@@ -65,13 +65,13 @@ def test_a_bad_start_is_named_rather_than_drawn(inputs: ReportInputs) -> None:
 
 def test_folds_are_counted_together(inputs: ReportInputs) -> None:
     assert inputs.results is not None
-    one = with_epochs(inputs, EpochLine(epoch=1, test_errors=10, test_size=40))
-    [chart] = charts(one)
+    run = with_epochs(inputs, EpochLine(epoch=1, test_errors=10, test_size=40))
+    [chart] = charts(run)
     assert (
         "The test labels are used only to count errors" in chart.caption
         and "fold" not in chart.caption
     )
-    [chart] = charts(replace(one, results=replace(inputs.results, folds=4)))
+    [chart] = charts(replace(run, results=replace(inputs.results, folds=4)))
     assert "in the fold that was trained without it; nothing was chosen" in chart.caption
     assert "test images" not in chart.caption
 
@@ -108,5 +108,5 @@ def test_earlier_runs_of_the_recipe_are_a_band_below_the_run(inputs: ReportInput
     assert "of earlier runs of this recipe, with seeds 0, 1, 2; the line" in chart.caption
     assert "mean of 3 earlier runs: 4.0\N{NO-BREAK SPACE}% at epoch 4" in chart.description
     assert "The band spans the fewest to the most errors" in chart.caption
-    [without] = charts(with_epochs(inputs, *epochs))
-    assert len(lines(without)) == 1 and "band" not in without.caption
+    [plain] = charts(with_epochs(inputs, *epochs))
+    assert len(lines(plain)) == 1 and "band" not in plain.caption

@@ -7,14 +7,17 @@ CLASSES = ["cat", "dog", "ship"]
 
 
 def row(answer: int, confidence: float) -> list[float]:
-    rest = (1 - confidence) / 2
-    return [confidence if each == answer else rest for each in range(3)]
+    remainder = (1 - confidence) / 2
+    return [confidence if label == answer else remainder for label in range(3)]
 
 
 def found(labels: list[int], **answers: list[tuple[int, float]]) -> Disagreements | None:
     return disagreements(
         np.array(labels),
-        {arm: np.array([row(*each) for each in said]) for arm, said in answers.items()},
+        {
+            arm: np.array([row(*answer) for answer in arm_answers])
+            for arm, arm_answers in answers.items()
+        },
         CLASSES,
         lambda place: np.full((2, 2, 1), place, np.uint8),
         lambda place: f"{place}.png",
@@ -29,8 +32,8 @@ def test_the_surest_mistake_comes_first_and_what_nobody_has_right_last() -> None
         other=[(ship, 0.9), (cat, 0.8), (dog, 0.8), (ship, 0.95), (dog, 0.7)],
     )
     assert result is not None
-    # Of 1 both are right, of 4 both are wrong alike.
-    assert [each.name for each in result.examples] == ["3.png", "2.png", "0.png"]
+    # Both are right about image 1, and both give the same wrong answer for image 4.
+    assert [example.name for example in result.examples] == ["3.png", "2.png", "0.png"]
     assert (result.count, result.size) == (3, 5)
     first = result.examples[0]
     assert first.label == "cat" and first.answers == {"one": "cat", "other": "ship"}
@@ -44,29 +47,32 @@ def test_being_sure_and_right_counts_for_nothing() -> None:
         one=[(0, 0.99), (0, 0.5)],
         other=[(1, 0.6), (1, 0.7)],
     )
-    assert result is not None and [each.name for each in result.examples] == ["1.png", "0.png"]
+    assert result is not None and [example.name for example in result.examples] == [
+        "1.png",
+        "0.png",
+    ]
 
 
 def test_of_equals_the_earlier_ones_are_shown_and_all_are_counted() -> None:
     count = 3 * MOST_SHOWN
     result = found([0] * count, one=[(0, 0.9)] * count, other=[(1, 0.9)] * count)
     assert result is not None and result.count == count
-    assert [each.name for each in result.examples] == [
+    assert [example.name for example in result.examples] == [
         f"{place}.png" for place in range(MOST_SHOWN)
     ]
 
 
 def test_only_what_is_shown_is_read() -> None:
-    read: list[int] = []
+    places: list[int] = []
 
     def image(place: int) -> np.ndarray:
-        read.append(place)
+        places.append(place)
         return np.zeros((2, 2, 1), np.uint8)
 
-    one, other = np.tile(row(0, 0.9), (100, 1)), np.tile(row(1, 0.9), (100, 1))
-    other[:90] = one[:90]
-    disagreements(np.zeros(100, int), {"a": one, "b": other}, CLASSES, image, str)
-    assert read == list(range(90, 100))
+    first, second = np.tile(row(0, 0.9), (100, 1)), np.tile(row(1, 0.9), (100, 1))
+    second[:90] = first[:90]
+    disagreements(np.zeros(100, int), {"a": first, "b": second}, CLASSES, image, str)
+    assert places == list(range(90, 100))
 
 
 def test_one_arm_disagrees_with_nobody() -> None:

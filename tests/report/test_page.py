@@ -145,7 +145,7 @@ def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: Repo
 
 
 def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> None:
-    nothing = np.zeros((0, 8, 8, 1), np.uint8)
+    images = np.zeros((0, 8, 8, 1), np.uint8)
     html = written(
         tmp_path,
         replace(
@@ -157,8 +157,8 @@ def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> Non
             warnings=[],
             classes=[],
             confusion=None,
-            real_images=nothing,
-            generated_images=nothing,
+            real_images=images,
+            generated_images=images,
             most_certain=[],
             least_certain=[],
         ),
@@ -296,8 +296,8 @@ def test_a_verdict_of_two_sentences_has_its_second_one_smaller(
     html = written(tmp_path, replace(finished, verdict=f"{first} {second}"))
     [verdict] = re.findall(r'<p class="verdict">(.*?)</p>', html)
     assert words(f"<p>{verdict}</p>") == first
-    [rest] = re.findall(r'<p class="verdict-rest">(.*?)</p>', html)
-    assert rest == second
+    [remainder] = re.findall(r'<p class="verdict-rest">(.*?)</p>', html)
+    assert remainder == second
     assert '<p class="verdict-rest"' not in written(tmp_path, replace(finished, verdict=first))
 
 
@@ -313,8 +313,8 @@ def test_every_option_that_is_named_is_kept_whole(tmp_path: Path, inputs: Report
             data=[("note", "as --data.path-of-all says")],
         ),
     )
-    whole = re.findall(r'<span class="option">(.*?)</span>', html)
-    assert {"--networks.minibatch-kernels", "--data.size-px", "--batch-size"} < set(whole)
-    assert {"--data.path-of-all", "--labels", "--from"} < set(whole)
-    shown = re.sub(r'<(?!span class="option")[^>]*>', "", html.split("</style>")[1])
-    assert not re.findall(r'(?<!class="option">)--[a-z]', shown)
+    options = re.findall(r'<span class="option">(.*?)</span>', html)
+    assert {"--networks.minibatch-kernels", "--data.size-px", "--batch-size"} < set(options)
+    assert {"--data.path-of-all", "--labels", "--from"} < set(options)
+    text = re.sub(r'<(?!span class="option")[^>]*>', "", html.split("</style>")[1])
+    assert not re.findall(r'(?<!class="option">)--[a-z]', text)

@@ -11,7 +11,7 @@ def test_no_classifier_is_wholly_sure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "written"),
+    ("seconds", "text"),
     [
         (1.26, f"1.3{S}s"),
         (59.4, f"59{S}s"),
@@ -21,16 +21,16 @@ def test_no_classifier_is_wholly_sure() -> None:
         (90_000, f"25{S}h 0{S}min"),
     ],
 )
-def test_durations(seconds: float, written: str) -> None:
-    assert duration(seconds) == written
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
-    ("epochs", "written"),
+    ("epochs", "text"),
     [([5], "epoch 5"), ([3, 4, 5], "epochs 3 to 5"), ([9, 3, 4, 5, 5], "epochs 3 to 5, 9")],
 )
-def test_epochs_in_a_row_are_one_range(epochs: list[int], written: str) -> None:
-    assert epoch_ranges(epochs) == written
+def test_epochs_in_a_row_are_one_range(epochs: list[int], text: str) -> None:
+    assert epoch_ranges(epochs) == text
 
 
 def test_nested_settings_become_dotted_lines() -> None:

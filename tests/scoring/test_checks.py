@@ -1,4 +1,4 @@
-"""What cannot be scored is refused before the network looks at any image."""
+"""Sets that cannot be scored are refused before the network looks at any image."""
 
 import json
 from dataclasses import replace
@@ -84,8 +84,8 @@ def test_sets_that_do_not_fit_the_metrics(
     np.savez(
         tmp_path / "statistics.npz", mu=np.zeros(3), sigma=np.eye(3), network="another network"
     )
-    made = {path.stem: path for path in tmp_path.iterdir()}
-    paths = {option: {**arrays, **made}[name] for option, name in files.items()}
+    extra = {path.stem: path for path in tmp_path.iterdir()}
+    paths = {option: {**arrays, **extra}[name] for option, name in files.items()}
     with pytest.raises(UserError, match=message):
         scored(trained_run, arrays["some"], replace(QUICK, **settings), **paths)
 

@@ -1,4 +1,4 @@
-"""What `convergan score` prints: a line a metric, paths as they are, what was left out."""
+"""The output of `convergan score`: a line for each metric, paths as they are, what was left out."""
 
 import json
 from pathlib import Path
@@ -19,25 +19,27 @@ def test_every_metric_has_one_line_of_80_columns(
 ) -> None:
     rng = np.random.default_rng(0)
     for name in ("images", "others", "versus"):
-        some = rng.choice(digits, 400)
-        noisy = some ^ rng.integers(0, 4 if name != "versus" else 32, some.shape, dtype=np.uint8)
+        sample = rng.choice(digits, 400)
+        noisy = sample ^ rng.integers(
+            0, 4 if name != "versus" else 32, sample.shape, dtype=np.uint8
+        )
         np.save(tmp_path / f"{name}.npy", noisy)
     words = ["score", str(tmp_path / "images.npy"), "--classifier", str(trained_run)]
     words += ["--reference", str(tmp_path / "others.npy")]
     metrics = ["Inception score", "FID", "KID", "precision", "recall", "density", "coverage"]
     versus = ["--versus", str(tmp_path / "versus.npy")]
-    for more, ends in (([], None), (versus, ("better", "worse", "undecided", "no interval"))):
-        assert main([*words, *more]) == 0
+    for options, ends in (([], None), (versus, ("better", "worse", "undecided", "no interval"))):
+        assert main([*words, *options]) == 0
         first, header, *lines = capsys.readouterr().out.splitlines()
         assert "400 images" in first and "95 % interval" in header
-        shown = [line for line in lines if not line.startswith("FID infinity")]
-        for line, metric in zip(shown, metrics, strict=False):
+        rows = [line for line in lines if not line.startswith("FID infinity")]
+        for line, metric in zip(rows, metrics, strict=False):
             assert line.startswith(metric) and len(line) <= 80
             assert ends is None or line.rstrip().endswith(ends)
-    told = " ".join(" ".join(lines).split())
-    assert "of KID: closed form of the variance of a U-statistic" in told
-    assert "no interval of FID" in told and "fewer than 1,000 images" in told
-    assert "verdicts are corrected (Holm) for all 6" in told
+    text = " ".join(" ".join(lines).split())
+    assert "of KID: closed form of the variance of a U-statistic" in text
+    assert "no interval of FID" in text and "fewer than 1,000 images" in text
+    assert "verdicts are corrected (Holm) for all 6" in text
     assert main([*words, "--weights", "x"]) == 1
     assert "weights: expected none with --classifier" in capsys.readouterr().err
 
@@ -52,10 +54,10 @@ def test_paths_are_printed_as_they_are(
     (folder / "[00].png").write_bytes(b"no image")
     words = ["score", str(folder), "--classifier", str(trained_run), "--skip-unreadable"]
     assert main([*words, "--json", str(folder / "[b].json")]) == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith(f"{folder}: 19 images")
-    assert shown[1].startswith(f"images: skipped 1 unreadable image, the first {folder}/[00].png:")
-    assert shown[-1] == f"wrote {folder}/[b].json"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{folder}: 19 images")
+    assert lines[1].startswith(f"images: skipped 1 unreadable image, the first {folder}/[00].png:")
+    assert lines[-1] == f"wrote {folder}/[b].json"
 
 
 def test_paths_are_not_obeyed_by_the_terminal(
@@ -64,8 +66,8 @@ def test_paths_are_not_obeyed_by_the_terminal(
     file = tmp_path / "a\x1b]0;title\x07\nb.npy"
     np.save(file, digits[:20])
     assert main(["score", str(file), "--classifier", str(trained_run)]) == 0
-    shown = capsys.readouterr().out
-    assert r"a\x1b]0;title\x07\nb.npy: 20 images" in shown and "\x1b" not in shown
+    output = capsys.readouterr().out
+    assert r"a\x1b]0;title\x07\nb.npy: 20 images" in output and "\x1b" not in output
 
 
 def test_what_was_left_out_is_told_of_every_set(
@@ -83,9 +85,9 @@ def test_what_was_left_out_is_told_of_every_set(
     words += ["--classifier", str(trained_run), "--skip-unreadable"]
     path = tmp_path / "a.json"
     assert main(["score", str(tmp_path / "images"), *words, "--json", str(path)]) == 0
-    shown, content = capsys.readouterr().out, json.loads(path.read_text())
+    output, content = capsys.readouterr().out, json.loads(path.read_text())
     for name, left_out in zip(sets, (1, 1, 2, 3), strict=True):
-        assert f"{name}: skipped {left_out} unreadable image" in shown
+        assert f"{name}: skipped {left_out} unreadable image" in output
         assert content[name]["count"] == 20 - left_out
         assert len(content[name]["skipped"]) == left_out
         assert content[name]["skipped"][0]["name"].endswith("00.png")

@@ -1,4 +1,4 @@
-"""The checksum of images is of their pixels alone."""
+"""The checksum of images depends on their pixels alone."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from convergan.scoring.embedding import with_sha256
 
 
 def sha256(images: np.ndarray, channels: int = 3) -> str:
-    stream, of_all = with_sha256(stream_of_array("a", images))
+    stream, checksum = with_sha256(stream_of_array("a", images))
     assert len(list(stream.decoded(channels, None, slice(None)))) == len(images)  # type: ignore[arg-type]
-    return of_all()
+    return checksum()
 
 
 def test_it_is_of_the_pixels_in_any_order(digits: np.ndarray) -> None:
@@ -30,8 +30,8 @@ def test_what_cannot_be_read_does_not_count(digits: np.ndarray) -> None:
 
     images = stream_of_array("a", digits)
     broken = ImageStream(
-        "b", images.names, lambda *how: iter([Unreadable(), *images.decoded(*how)])
+        "b", images.names, lambda *arguments: iter([Unreadable(), *images.decoded(*arguments)])
     )
-    stream, of_all = with_sha256(broken)
+    stream, checksum = with_sha256(broken)
     assert len(list(stream.decoded(3, None, slice(None)))) == 121
-    assert of_all() == sha256(digits)
+    assert checksum() == sha256(digits)

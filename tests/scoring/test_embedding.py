@@ -20,7 +20,7 @@ from convergan.scoring.networks import run_embedding
 
 
 class Sums(nn.Module):
-    """Sums of pixels; one more as logits where TF32 is off."""
+    """Gives sums of pixels as features, and as logits the same plus 1 where TF32 is off."""
 
     def forward(self, images: Tensor) -> Any:
         sums = images.flatten(1).double().sum(dim=1, keepdim=True).float()
@@ -37,15 +37,15 @@ def embedding() -> Embedding:
 
 def test_no_convolution_rounds_to_tf32_meanwhile() -> None:
     images = np.arange(20 * 16, dtype=np.uint8).reshape(20, 4, 4)
-    before = CONVOLUTIONS.fp32_precision
-    found = embed(embedding(), stream_of_array("a", images)).images
-    assert torch.equal(found.logits, found.features + 1)
-    assert CONVOLUTIONS.fp32_precision == before
+    precision = CONVOLUTIONS.fp32_precision
+    outputs = embed(embedding(), stream_of_array("a", images)).images
+    assert torch.equal(outputs.logits, outputs.features + 1)
+    assert CONVOLUTIONS.fp32_precision == precision
     with pytest.raises(KeyError), without_tf32():
         raise KeyError
-    assert CONVOLUTIONS.fp32_precision == before
+    assert CONVOLUTIONS.fp32_precision == precision
     alone = embed(embedding(), stream_of_array("a", images), logits_alone=True).images
-    assert torch.equal(alone.logits, found.logits)
+    assert torch.equal(alone.logits, outputs.logits)
     assert alone.features.shape == (20, 0) and len(alone) == 20
 
 
@@ -86,24 +86,24 @@ def test_memory_is_that_of_the_results() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
 def test_logits_alone_are_on_disk(trained_run: Path, digits: np.ndarray) -> None:
-    """Of five million images, which the best 1 % of 50,000 are chosen from, they are 20 GB."""
+    """Logits of the five million images from which the best 1 % are chosen take 20 GB."""
     embedding = run_embedding(trained_run)
-    found = embed(embedding, stream_of_array("a", digits), logits_alone=True).images
-    whole = embed(embedding, stream_of_array("a", digits)).images
-    assert torch.equal(found.logits, whole.logits) and found.features.shape == (120, 0)
-    file = found.logits.untyped_storage().data_ptr()
+    on_disk = embed(embedding, stream_of_array("a", digits), logits_alone=True).images
+    in_memory = embed(embedding, stream_of_array("a", digits)).images
+    assert torch.equal(on_disk.logits, in_memory.logits) and on_disk.features.shape == (120, 0)
+    file = on_disk.logits.untyped_storage().data_ptr()
     with open("/proc/self/maps", encoding="utf-8") as maps:
-        (of_logits,) = [
+        (mapping,) = [
             line
             for line in maps
             for first, last in [line.split()[0].split("-")]
             if int(first, 16) <= file < int(last, 16)
         ]
-    assert of_logits.rstrip().endswith("(deleted)")
+    assert mapping.rstrip().endswith("(deleted)")
 
 
 class Broken(nn.Module):
-    """Has nothing finite to say of a black image."""
+    """Gives logits that are not finite for a black image."""
 
     def forward(self, images: Tensor) -> DiscriminatorOutput:
         level = images.flatten(1).float().mean(dim=1, keepdim=True)

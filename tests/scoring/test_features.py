@@ -29,9 +29,9 @@ def test_features_give_the_numbers_of_their_images(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    others = ("reference", "versus", "training")
-    beside = dict(zip(others, ("others", "permuted", "more"), strict=True))
-    files = {name: arrays[array] for name, array in beside.items()}
+    options = ("reference", "versus", "training")
+    array_names = dict(zip(options, ("others", "permuted", "more"), strict=True))
+    files = {name: arrays[array] for name, array in array_names.items()}
     by_image = scored(trained_run, arrays["some"], json=tmp_path / "a.json", **files)
     assert {"KID", "precision"} <= by_image.numbers.keys()
     mixed = scored(trained_run, arrays["some"], **{**files, "reference": saved["others"]})
@@ -40,15 +40,15 @@ def test_features_give_the_numbers_of_their_images(
         raise AssertionError("the network has looked at images")
 
     monkeypatch.setattr("convergan.scoring.score.embed", embed)
-    of_files = {name: saved[array] for name, array in beside.items()}
-    alone = scored(trained_run, saved["some"], **of_files)
-    without_network = scored(None, saved["some"], **of_files)  # type: ignore[arg-type]
-    for found in (mixed, alone, without_network):
-        assert found.numbers == by_image.numbers
-        assert found.comparisons == by_image.comparisons
-        assert found.authenticity == by_image.authenticity
-        # So that earlier scores compare.
-        assert found.fingerprints == by_image.fingerprints
+    feature_files = {name: saved[array] for name, array in array_names.items()}
+    alone = scored(trained_run, saved["some"], **feature_files)
+    without_network = scored(None, saved["some"], **feature_files)  # type: ignore[arg-type]
+    for scores in (mixed, alone, without_network):
+        assert scores.numbers == by_image.numbers
+        assert scores.comparisons == by_image.comparisons
+        assert scores.authenticity == by_image.authenticity
+        # With these, earlier scores can be compared.
+        assert scores.fingerprints == by_image.fingerprints
     assert scored(
         trained_run, saved["some"], reference=saved["others"], versus=tmp_path / "a.json"
     ).comparisons
@@ -68,14 +68,16 @@ def test_features_of_another_network_are_refused(
 
 
 def test_features_of_any_tool(saved: dict[str, Path], tmp_path: Path) -> None:
-    one, other = (read_features(saved[name]).images for name in ("some", "others"))
-    np.save(tmp_path / "one.npy", one.features.numpy())
-    np.savez(tmp_path / "other.npz", features=other.features.numpy(), logits=other.logits.numpy())
+    images, reference = (read_features(saved[name]).images for name in ("some", "others"))
+    np.save(tmp_path / "one.npy", images.features.numpy())
+    np.savez(
+        tmp_path / "other.npz", features=reference.features.numpy(), logits=reference.logits.numpy()
+    )
     settings = ScoreSettings(features=True)
-    found = score(tmp_path / "one.npy", reference=tmp_path / "other.npz", settings=settings)
-    by_array = score(one.features, reference=other.features.numpy(), settings=settings)
-    assert found.numbers == by_array.numbers
-    assert list(found.numbers)[:2] == ["FID", "KID"]
+    by_file = score(tmp_path / "one.npy", reference=tmp_path / "other.npz", settings=settings)
+    by_array = score(images.features, reference=reference.features.numpy(), settings=settings)
+    assert by_file.numbers == by_array.numbers
+    assert list(by_file.numbers)[:2] == ["FID", "KID"]
     assert "Inception score" in score(tmp_path / "other.npz", settings=settings).numbers
     with pytest.raises(UserError, match=r"Inception score: expected logits in .*one\.npy"):
         score(tmp_path / "one.npy", metrics=("is",), settings=settings)
@@ -120,17 +122,17 @@ def test_a_reference_batch_has_statistics_for_fid_and_images_for_the_rest(
         mu_s=np.zeros(3),
         sigma_s=np.eye(3),
     )
-    found = scored(trained_run, arrays["some"], reference=tmp_path / "batch.npz")
+    by_batch = scored(trained_run, arrays["some"], reference=tmp_path / "batch.npz")
     by_images, by_statistics = (
         scored(trained_run, arrays["some"], reference=arrays[name])
         for name in ("others", "permuted")
     )
     for name in ("KID", "precision", "recall", "density", "coverage"):
-        assert value(found, name) == value(by_images, name)
-    assert value(found, "FID") == pytest.approx(value(by_statistics, "FID"), rel=1e-6)
+        assert value(by_batch, name) == value(by_images, name)
+    assert value(by_batch, "FID") == pytest.approx(value(by_statistics, "FID"), rel=1e-6)
     np.savez(
         tmp_path / "other.npz", arr_0=np.load(arrays["others"]), mu=np.zeros(3), sigma=np.eye(3)
     )
-    of_others = scored(trained_run, arrays["some"], reference=tmp_path / "other.npz")
-    assert of_others.numbers["FID"] == by_images.numbers["FID"]
-    assert any("FID uses the images in the file" in note.message for note in of_others.notes)
+    scores = scored(trained_run, arrays["some"], reference=tmp_path / "other.npz")
+    assert scores.numbers["FID"] == by_images.numbers["FID"]
+    assert any("FID uses the images in the file" in note.message for note in scores.notes)

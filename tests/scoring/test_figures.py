@@ -20,18 +20,18 @@ def test_its_last_point_is_the_score(parts: Parts) -> None:
     points = score_by_count(LOGITS.double().softmax(dim=1), parts)
     assert [count for count, *_ in points][-3:] == [75, 150, 300]
     for count, mean, stdev in points:
-        some = Embedded(LOGITS[:count], LOGITS[:count])
+        images = Embedded(LOGITS[:count], LOGITS[:count])
         options: dict[str, Any] = {"splits": parts.splits, "split_seed": parts.seed}
         metric = InceptionScoreMetric(protocol=parts.protocol, **options)
-        (found,) = estimate(metric, some, None, seed=0)
-        assert mean == pytest.approx(found.value, rel=1e-9)
-        assert stdev == pytest.approx(found.stdev, rel=1e-6)
+        (score,) = estimate(metric, images, None, seed=0)
+        assert mean == pytest.approx(score.value, rel=1e-9)
+        assert stdev == pytest.approx(score.stdev, rel=1e-6)
 
 
 def test_it_says_which_and_is_left_out_without_images(tmp_path: Path) -> None:
     parts = Parts("shuffled", 4, 5)
     for count, names in ((4, ["classes.svg", "score-by-count.svg"]), (3, ["classes.svg"])):
         folder = tmp_path / str(count)
-        written = write_figures(folder, LOGITS[:count], (), parts)
-        assert sorted(path.name for path in written) == names
+        paths = write_figures(folder, LOGITS[:count], (), parts)
+        assert sorted(path.name for path in paths) == names
         assert sorted(path.name for path in folder.iterdir()) == names

@@ -1,4 +1,4 @@
-"""Options of some kinds of images apply to these kinds, and are errors where there are none."""
+"""Options for some kinds of images apply to these kinds, and are errors where no image is of such a kind."""
 
 import json
 from dataclasses import replace
@@ -26,12 +26,12 @@ def kinds(tmp_path: Path, digits: np.ndarray) -> dict[str, Path]:
     for number, image in enumerate(digits[:60]):
         Image.fromarray(image[:, :, 0]).save(paths["files"] / f"{number:02d}.png")
     cells = [{"bytes": png_bytes(image[:, :, 0]), "path": None} for image in digits[:60]]
-    for path, some in (
+    for path, column in (
         (paths["splits"] / "train-0.parquet", cells[:20]),
         (paths["splits"] / "test-0.parquet", cells),
         (paths["table"] / "images.parquet", cells),
     ):
-        pa.parquet.write_table(pa.table({"image": some}), path)
+        pa.parquet.write_table(pa.table({"image": column}), path)
     return paths
 
 
@@ -41,8 +41,8 @@ def test_a_range_is_of_floats_alone(
     settings, path = replace(QUICK, pixel_range=(0.0, 1.0)), tmp_path / "a.json"
     floats, uint8 = kinds["floats.npy"], arrays["some"]
     for images, reference in ((floats, kinds["files"]), (uint8, floats), (floats, uint8)):
-        found = scored(trained_run, images, settings, reference=reference, json=path)
-        assert value(found, "precision") == value(found, "coverage") == 1
+        scores = scored(trained_run, images, settings, reference=reference, json=path)
+        assert value(scores, "precision") == value(scores, "coverage") == 1
         content = json.loads(path.read_text())
         for name, place in (("images", images), ("reference", reference)):
             assert content[name]["pixel_range"] == ([0, 1] if place == floats else None)
@@ -57,8 +57,8 @@ def test_a_split_is_of_parquet_files_that_name_theirs(
 ) -> None:
     settings, path = replace(QUICK, split="test"), tmp_path / "a.json"
     for images in ("files", "table"):
-        found = scored(trained_run, kinds[images], settings, reference=kinds["splits"], json=path)
-        assert value(found, "precision") == value(found, "coverage") == 1
+        scores = scored(trained_run, kinds[images], settings, reference=kinds["splits"], json=path)
+        assert value(scores, "precision") == value(scores, "coverage") == 1
         content = json.loads(path.read_text())
         assert [content[name]["split"] for name in ("images", "reference")] == [None, "test"]
     with pytest.raises(UserError, match=r"split: expected parquet files .*, got none in .*table"):

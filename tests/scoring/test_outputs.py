@@ -66,10 +66,10 @@ def test_copies_are_drawn_also_where_the_first_image_is_unreadable(
     (images / "00.png").write_bytes(b"no image")
     settings = ScoreSettings(skip_unreadable=True)
     scored(trained_run, images, settings, training=arrays["some"], figures=figures)
-    drawn = np.asarray(Image.open(figures / "nearest.png"))
+    pixels = np.asarray(Image.open(figures / "nearest.png"))
     # Copies stand above their originals.
-    assert drawn.shape[0] == 64 + 2 + 64 and drawn[:64].std() > 10
-    np.testing.assert_array_equal(drawn[:64], drawn[66:])
+    assert pixels.shape[0] == 64 + 2 + 64 and pixels[:64].std() > 10
+    np.testing.assert_array_equal(pixels[:64], pixels[66:])
 
 
 def test_a_figure_that_needs_more_images_is_left_out(
@@ -106,14 +106,14 @@ def test_results_of_an_earlier_call_are_kept_unless_asked(tmp_path: Path) -> Non
 def test_numbers_and_statistics_go_through_pipes(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
-    read: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     pipes = {"json": tmp_path / "a.json", "save_statistics": tmp_path / "a.npz"}
     readers = []
     for name, pipe in pipes.items():
         os.mkfifo(pipe)
 
         def drain(name: str = name, pipe: Path = pipe) -> None:
-            read[name] = pipe.read_bytes()
+            contents[name] = pipe.read_bytes()
 
         readers.append(threading.Thread(target=drain))
         readers[-1].start()
@@ -121,6 +121,6 @@ def test_numbers_and_statistics_go_through_pipes(
     scored(trained_run, next(iter(arrays.values())), settings, **pipes)
     for reader in readers:
         reader.join()
-    assert json.loads(read["json"])["scores"]
-    with np.load(io.BytesIO(read["save_statistics"])) as statistics:
+    assert json.loads(contents["json"])["scores"]
+    with np.load(io.BytesIO(contents["save_statistics"])) as statistics:
         assert {"mu", "sigma"} <= set(statistics.files)

@@ -35,15 +35,15 @@ from scored import QUICK, scored, value
 def test_embeddings_are_the_networks_in_order(trained_run: Path, digits: np.ndarray) -> None:
     embedding = run_embedding(trained_run)
     calls: list[tuple[int, int]] = []
-    found = embed(
+    result = embed(
         embedding, stream_of_array("a", digits), progress=lambda *numbers: calls.append(numbers)
     )
     with torch.no_grad():
         expected = embedding.network(torch.from_numpy(digits).permute(0, 3, 1, 2))
-    torch.testing.assert_close(found.images.features, expected.features)
-    torch.testing.assert_close(found.images.logits, expected.logits)
+    torch.testing.assert_close(result.images.features, expected.features)
+    torch.testing.assert_close(result.images.logits, expected.logits)
     assert calls[-1] == (120, 120)
-    assert found.places.tolist() == list(range(120))
+    assert result.places.tolist() == list(range(120))
 
 
 def test_every_metric_tells_digits_from_noise(trained_run: Path, arrays: dict[str, Path]) -> None:
@@ -69,15 +69,15 @@ def test_the_inception_score_is_that_of_the_metric(
     metric = InceptionScore(run_embedding(trained_run).network, count=60, protocol="shuffled")
     metric.update(torch.from_numpy(digits[:60]).permute(0, 3, 1, 2))
     settings = ScoreSettings(protocol="shuffled")
-    found = scored(trained_run, arrays["some"], settings)
-    assert value(found, "Inception score") == pytest.approx(float(metric.compute().mean), abs=1e-9)
+    scores = scored(trained_run, arrays["some"], settings)
+    assert value(scores, "Inception score") == pytest.approx(float(metric.compute().mean), abs=1e-9)
 
 
 def test_files_hold_every_number_and_what_it_depends_on(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
     path, figures, statistics = tmp_path / "a.json", tmp_path / "figures", tmp_path / "a.npz"
-    found = scored(
+    scores = scored(
         trained_run,
         arrays["some"],
         reference=arrays["others"],
@@ -114,14 +114,14 @@ def test_files_hold_every_number_and_what_it_depends_on(
         )
     assert content["scores"][0]["fingerprint"]["splits"] == 10
     versus = content["scores"][0]["versus"]
-    # 60 images are too few for an interval that holds, and the words say so.
+    # 60 images are too few for an interval that holds, and the method says so.
     assert versus["distinguishable"] is None and "fewer than 200" in content["scores"][0]["method"]
     for name in ("score-by-count.svg", "classes.svg"):
         assert (figures / name).read_text().startswith("<?xml")
     assert (figures / "nearest.png").stat().st_size > 100
-    read, _ = read_statistics(statistics)
-    expected = found.images.images.features.double().mean(dim=0)
-    torch.testing.assert_close(read.mean, expected)
+    gaussian, _ = read_statistics(statistics)
+    expected = scores.images.images.features.double().mean(dim=0)
+    torch.testing.assert_close(gaussian.mean, expected)
 
 
 def test_statistics_stand_for_the_reference(
@@ -143,11 +143,11 @@ def test_earlier_scores_are_compared_if_they_are_comparable(
 ) -> None:
     path = tmp_path / "earlier.json"
     earlier = scored(trained_run, arrays["permuted"], json=path)
-    found = scored(trained_run, arrays["some"], versus=path)
-    (compared,) = found.comparisons.values()
+    later = scored(trained_run, arrays["some"], versus=path)
+    (compared,) = later.comparisons.values()
     assert compared.second == earlier.numbers["Inception score"]
     assert compared.difference == pytest.approx(
-        value(found, "Inception score") - value(earlier, "Inception score")
+        value(later, "Inception score") - value(earlier, "Inception score")
     )
     assert compared.distinguishable is None
     content = json.loads(path.read_text())
@@ -175,12 +175,12 @@ def test_a_reference_is_its_images_wherever_they_are(
     np.save(reference, np.load(arrays["permuted"]))
     with pytest.raises(UserError, match="FID: expected numbers of the same reference_sha256"):
         again(versus=earlier)
-    # So is that of a run, whose images are those of a seed, and that of statistics.
+    # The same holds for a run, whose images depend on the seed, and for statistics.
     again(reference=trained_run, json=earlier)
     again(reference=trained_run, versus=earlier)
-    of_another_seed = replace(fid, seed=1)
+    reseeded = replace(fid, seed=1)
     with pytest.raises(UserError, match="same reference_sha256"):
-        scored(trained_run, arrays["some"], of_another_seed, reference=trained_run, versus=earlier)
+        scored(trained_run, arrays["some"], reseeded, reference=trained_run, versus=earlier)
     saved = [tmp_path / f"{name}.npz" for name in ("others", "permuted", "again")]
     for path, name in zip(saved, ("others", "permuted", "others"), strict=True):
         scored(trained_run, arrays[name], save_statistics=path)
@@ -195,11 +195,11 @@ def test_what_an_earlier_call_did_not_measure_is_still_measured(
 ) -> None:
     earlier, later = tmp_path / "earlier.json", tmp_path / "later.json"
     scored(trained_run, arrays["permuted"], json=earlier)
-    both = {"versus": earlier, "reference": arrays["others"]}
+    files = {"versus": earlier, "reference": arrays["others"]}
     settings = replace(QUICK, metrics=("is", "kid"))
-    found = scored(trained_run, arrays["some"], settings, json=later, **both)
-    assert list(found.numbers) == ["Inception score", "KID"]
-    assert list(found.comparisons) == ["Inception score"]
+    scores = scored(trained_run, arrays["some"], settings, json=later, **files)
+    assert list(scores.numbers) == ["Inception score", "KID"]
+    assert list(scores.comparisons) == ["Inception score"]
     content = json.loads(later.read_text())
     assert content["versus"] == {"place": str(arrays["permuted"]), "scores": str(earlier)}
     assert ["versus" in entry for entry in content["scores"]] == [True, False]
@@ -212,18 +212,24 @@ def test_settings_without_effect_do_not_keep_numbers_apart(
     files = {"reference": arrays["others"]}
     settings = replace(QUICK, metrics=("is", "kid"))
     scored(trained_run, arrays["permuted"], settings, json=earlier, **files)
-    other = replace(settings, split_seed=7, kid_subset_size=50)
-    assert len(scored(trained_run, arrays["some"], other, versus=earlier, **files).comparisons) == 2
+    equivalent = replace(settings, split_seed=7, kid_subset_size=50)
+    assert (
+        len(scored(trained_run, arrays["some"], equivalent, versus=earlier, **files).comparisons)
+        == 2
+    )
     for changed in ({"protocol": "shuffled"}, {"kid_subsets": 3}):
         with pytest.raises(UserError, match=r"same (protocol|subsets)"):
-            scored(trained_run, arrays["some"], replace(other, **changed), versus=earlier, **files)
+            scored(
+                trained_run, arrays["some"], replace(equivalent, **changed), versus=earlier, **files
+            )
 
 
 def test_a_set_is_not_told_from_itself(trained_run: Path, arrays: dict[str, Path]) -> None:
-    found = scored(trained_run, arrays["some"], versus=arrays["some"])
-    assert [(one.difference, one.distinguishable) for one in found.comparisons.values()] == [
-        (0, None)
-    ]
+    scores = scored(trained_run, arrays["some"], versus=arrays["some"])
+    assert [
+        (comparison.difference, comparison.distinguishable)
+        for comparison in scores.comparisons.values()
+    ] == [(0, None)]
 
 
 def test_unreadable_images_are_named_or_counted(
@@ -236,10 +242,10 @@ def test_unreadable_images_are_named_or_counted(
     (tmp_path / "07.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"07\.png: expected a readable image, got not an image"):
         scored(trained_run, tmp_path)
-    found = scored(trained_run, tmp_path, ScoreSettings(skip_unreadable=True))
-    assert len(found.images.images) == 19
-    assert [Path(one.name).name for one in found.sets["images"].skipped] == ["07.png"]
-    assert 7 not in found.images.places
+    scores = scored(trained_run, tmp_path, ScoreSettings(skip_unreadable=True))
+    assert len(scores.images.images) == 19
+    assert [Path(skip.name).name for skip in scores.sets["images"].skipped] == ["07.png"]
+    assert 7 not in scores.images.places
     (tmp_path / "08.png").unlink()
     Image.new("L", (9, 8)).save(tmp_path / "08.png")
     with pytest.raises(UserError, match=r"08\.png: expected 8x8 pixels .* got 9x8"):
@@ -277,21 +283,23 @@ def test_two_processes_give_the_same_numbers(
         )
         for rank in range(2)
     ]
-    shown = [process.communicate(timeout=240)[0] for process in started]
+    outputs = [process.communicate(timeout=240)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
-    # The first speaks for both.
-    assert [("\nInception score" in text, text == "") for text in shown] == [
+    # Only the first process prints.
+    assert [("\nInception score" in text, text == "") for text in outputs] == [
         (True, False),
         (False, True),
     ]
-    one, two = (json.loads((tmp_path / name).read_text())["scores"] for name in ("one", "two"))
-    for first, second in zip(one, two, strict=True):
+    by_one, by_two = (
+        json.loads((tmp_path / name).read_text())["scores"] for name in ("one", "two")
+    )
+    for first, second in zip(by_one, by_two, strict=True):
         assert second["value"] == pytest.approx(first["value"], rel=1e-6, abs=1e-9)
         assert (first["interval"] is None) == (second["interval"] is None)
         if first["interval"] is not None:
             assert second["interval"] == pytest.approx(first["interval"], rel=1e-6, abs=1e-9)
         assert second["fingerprint"] == first["fingerprint"]
-    assert one[0]["interval"] is not None
+    assert by_one[0]["interval"] is not None
 
 
 def test_the_best_samples_are_the_best(
@@ -299,16 +307,16 @@ def test_the_best_samples_are_the_best(
 ) -> None:
     embedding = run_embedding(trained_run)
     places = best_samples(trained_run, 5, 0.1, embedding, seed=3)
-    everything = np.concatenate(list(draw(trained_run, 50, seed=3)))
-    logits = embed(embedding, stream_of_array("a", everything)).images.logits
+    images = np.concatenate(list(draw(trained_run, 50, seed=3)))
+    logits = embed(embedding, stream_of_array("a", images)).images.logits
     quantities = divergences(logits)
     assert list(places) == quantities.argsort(descending=True)[:5].tolist()
     words = ["sample", str(trained_run), "--count", "5", "--out", str(tmp_path / "best")]
     options = ["--best", "0.1", "--seed", "3", "--classifier", str(trained_run)]
     assert main([*words, *options]) == 0
-    written = open_image_stream(tmp_path / "best").decoded(1, None, slice(None))
-    for image, place in zip(written, places, strict=True):
-        np.testing.assert_array_equal(image, everything[place])  # type: ignore[arg-type]
+    samples = open_image_stream(tmp_path / "best").decoded(1, None, slice(None))
+    for image, place in zip(samples, places, strict=True):
+        np.testing.assert_array_equal(image, images[place])  # type: ignore[arg-type]
     for option in (["--classifier", str(trained_run)], ["--by", "inception"], ["--weights", "x"]):
         assert main([*words, *option]) == 1
         expected = f"{option[0][2:]}: expected --best with it, got none"
@@ -319,13 +327,13 @@ def test_the_best_samples_are_the_best(
 
 
 class Constant(nn.Module):
-    """Says the same of every image."""
+    """Gives every image the same logits and features."""
 
     def forward(self, images: torch.Tensor) -> Any:
         from convergan.networks.interface import DiscriminatorOutput
 
-        ones = torch.ones(len(images), 3)
-        return DiscriminatorOutput(ones, ones)
+        outputs = torch.ones(len(images), 3)
+        return DiscriminatorOutput(outputs, outputs)
 
 
 def test_every_step_is_told(trained_run: Path, arrays: dict[str, Path]) -> None:
@@ -335,10 +343,10 @@ def test_every_step_is_told(trained_run: Path, arrays: dict[str, Path]) -> None:
         calls = steps.setdefault(step, [])  # type: ignore[arg-type]
         return nullcontext(lambda *numbers: calls.append(numbers))
 
-    some, others = (open_image_stream(arrays[name]) for name in ("some", "others"))
+    images, reference = (open_image_stream(arrays[name]) for name in ("some", "others"))
     settings = replace(QUICK, metrics=("is", "kid"))
     embedding = run_embedding(trained_run)
-    inputs = ScoreInputs(images=some, reference=others, training=others)
+    inputs = ScoreInputs(images=images, reference=reference, training=reference)
     measure(inputs, embedding, settings, stage=stage)
     assert list(steps) == [
         ("features of images", "images"),
@@ -357,5 +365,5 @@ def test_any_module_will_do() -> None:
 
     embedding = Embedding(Constant(), 1, None, (), {"network": "constant"})
     images = np.zeros((20, 4, 4), dtype=np.uint8)
-    found = measure(ScoreInputs(images=stream_of_array("a", images)), embedding, ScoreSettings())
-    assert found.numbers["Inception score"].value == pytest.approx(1, abs=1e-12)
+    scores = measure(ScoreInputs(images=stream_of_array("a", images)), embedding, ScoreSettings())
+    assert scores.numbers["Inception score"].value == pytest.approx(1, abs=1e-12)

@@ -35,9 +35,9 @@ def compared(name: str, value: float, interval: Interval | None) -> Comparison:
     )
 
 
-def lines(*what: list[object]) -> list[str]:
+def lines(*arguments: list[object]) -> list[str]:
     console = Console(width=80, record=True, file=StringIO())
-    print_scores(console, *what)  # type: ignore[arg-type]
+    print_scores(console, *arguments)  # type: ignore[arg-type]
     return console.export_text().splitlines()
 
 
@@ -71,16 +71,16 @@ def test_every_verdict_and_what_has_none() -> None:
 
 def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    found = Estimate("KID", math.nan, Interval(-math.inf, math.nan), "by hand", 0.5)
-    entries = scores_as_dict([("kid", found)], [], {"kid": {"metric": "kid", "count": 3}})
+    kid = Estimate("KID", math.nan, Interval(-math.inf, math.nan), "by hand", 0.5)
+    entries = scores_as_dict([("kid", kid)], [], {"kid": {"metric": "kid", "count": 3}})
     write_json(path, {"images": {"place": "some"}, "scores": entries})
     content = read_json(path)
     assert content["scores"][0]["value"] is None
     assert content["scores"][0]["interval"] == [None, None]
     earlier = read_scores(path)
-    read, fingerprint = earlier.numbers["KID"]
-    assert math.isnan(read.value) and read.interval is None and read.stdev == 0.5
-    assert read.method == "by hand"
+    loaded, fingerprint = earlier.numbers["KID"]
+    assert math.isnan(loaded.value) and loaded.interval is None and loaded.stdev == 0.5
+    assert loaded.method == "by hand"
     assert fingerprint == earlier.fingerprint("kid") == {"metric": "kid", "count": 3}
     assert earlier.fingerprint("is") is None
 
@@ -99,9 +99,9 @@ def test_json_without_numbers_that_are_none(tmp_path: Path) -> None:
     ],
 )
 def test_an_entry_of_another_kind_is_one_line(entry: dict, tmp_path: Path) -> None:
-    found = Estimate("KID", 1.0, Interval(0.5, 1.5), "by hand", 0.5)
-    (whole,) = scores_as_dict([("kid", found)], [], {"kid": {"metric": "kid", "count": 3}})
-    content = {"images": {"place": "some"}, "scores": [{**whole, **entry}]}
+    kid = Estimate("KID", 1.0, Interval(0.5, 1.5), "by hand", 0.5)
+    (valid,) = scores_as_dict([("kid", kid)], [], {"kid": {"metric": "kid", "count": 3}})
+    content = {"images": {"place": "some"}, "scores": [{**valid, **entry}]}
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"a\.json: expected the JSON of .* \(.+\)$") as caught:
         read_scores(tmp_path / "a.json")
@@ -126,8 +126,8 @@ def test_files_of_before_and_of_after(tmp_path: Path) -> None:
     content = {"images": {"place": "some"}, "scores": [{**entry, "fingerprint": {}}]}
     path = tmp_path / "a.json"
     write_json(path, content)
-    read, _ = read_scores(path).numbers["KID"]
-    assert read == Estimate("KID", 1.0, Interval(0, 2), "")
+    loaded, _ = read_scores(path).numbers["KID"]
+    assert loaded == Estimate("KID", 1.0, Interval(0, 2), "")
     write_json(path, {**content, "schema": 99})
     with pytest.raises(UserError, match=r"a\.json: expected the JSON of convergan score"):
         read_scores(path)
@@ -135,6 +135,6 @@ def test_files_of_before_and_of_after(tmp_path: Path) -> None:
 
 def test_an_interval_that_does_not_hold_is_told_of_in_words() -> None:
     none = Estimate("FID", 3.0, None, "no valid method is known for fewer than 1,000 images")
-    _, row, said = lines([none], [])
+    _, row, message = lines([none], [])
     assert row.split() == ["FID", "3.00", "none"]
-    assert said == "no interval of FID: no valid method is known for fewer than 1,000 images"
+    assert message == "no interval of FID: no valid method is known for fewer than 1,000 images"

@@ -31,28 +31,30 @@ def test_groups_are_drawn_among_themselves() -> None:
 def test_replicates_spread_as_all_possible_ones_do() -> None:
     """Three participants can be drawn in 27 ways: all of them, by brute force."""
     rates = np.array([0.2, 0.5, 0.6])
-    exact = [np.mean(drawn) for drawn in itertools.product(rates, repeat=3)]
-    found = mean_replicates(rates, np.random.default_rng(0), 50_000)
+    exact = [np.mean(draw) for draw in itertools.product(rates, repeat=3)]
+    replicates = mean_replicates(rates, np.random.default_rng(0), 50_000)
     for level in (0.1, 0.3, 0.5, 0.7):
-        assert np.mean(found <= level) == pytest.approx(np.mean(np.array(exact) <= level), abs=0.01)
+        assert np.mean(replicates <= level) == pytest.approx(
+            np.mean(np.array(exact) <= level), abs=0.01
+        )
 
 
 def test_percentiles_agree_with_scipys_bootstrap() -> None:
     rates = simulated_rates(np.random.default_rng(0), 0.75)[:, 0]
-    theirs = bootstrap(
+    expected = bootstrap(
         (rates,), np.mean, n_resamples=20_000, method="percentile", random_state=1
     ).confidence_interval
-    found = mean_replicates(rates, np.random.default_rng(0), 20_000)
-    low, high = np.quantile(found, [0.025, 0.975])
-    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=5e-4)
+    replicates = mean_replicates(rates, np.random.default_rng(0), 20_000)
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    assert (low, high) == pytest.approx((expected.low, expected.high), abs=5e-4)
 
 
 def test_unknown_numbers_are_left_out() -> None:
     rates = np.array([[0.2, np.nan], [0.4, 0.5], [0.6, 0.5]])
-    found = mean_replicates(rates, np.random.default_rng(0), 1000)
+    replicates = mean_replicates(rates, np.random.default_rng(0), 1000)
     alone = mean_replicates(rates[:, 0], np.random.default_rng(0), 1000)
-    np.testing.assert_allclose(found[:, 0], alone)
-    assert set(found[:, 1][~np.isnan(found[:, 1])]) == {0.5}
+    np.testing.assert_allclose(replicates[:, 0], alone)
+    assert set(replicates[:, 1][~np.isnan(replicates[:, 1])]) == {0.5}
 
 
 @pytest.mark.parametrize("participants", [25, 40])

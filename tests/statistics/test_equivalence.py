@@ -9,48 +9,48 @@ from convergan.statistics.student import student_mean
 
 
 def of(values: np.ndarray, margin: float) -> Equivalence | None:
-    """Of a sample's mean with one half."""
+    """Tests a sample's mean for equivalence with one half."""
     mean = student_mean(values)
     return None if mean is None else equivalence(mean, 0.5, margin)
 
 
 def test_p_is_the_larger_of_two_one_sided_tests() -> None:
     accuracy = np.random.default_rng(0).normal(0.52, 0.07, 40)
-    found = of(accuracy, 0.04)
-    assert found is not None
+    result = of(accuracy, 0.04)
+    assert result is not None
     mean, error = accuracy.mean(), accuracy.std(ddof=1) / math.sqrt(40)
-    above, below = t.sf((mean - 0.46) / error, 39), t.cdf((mean - 0.54) / error, 39)
-    assert found.p_value == pytest.approx(max(above, below), abs=1e-12)
+    p_lower, p_upper = t.sf((mean - 0.46) / error, 39), t.cdf((mean - 0.54) / error, 39)
+    assert result.p_value == pytest.approx(max(p_lower, p_upper), abs=1e-12)
     reach = t.ppf(0.95, 39) * error
-    assert found.interval == pytest.approx((mean - reach, mean + reach), abs=1e-12)
+    assert result.interval == pytest.approx((mean - reach, mean + reach), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_the_interval_lies_within_the_margin_just_when_p_is_small(seed: int) -> None:
     accuracy = np.random.default_rng(seed).normal(0.5 + 0.003 * seed, 0.07, 20)
-    found = of(accuracy, 0.05)
-    assert found is not None
-    inside = found.interval[0] > 0.45 and found.interval[1] < 0.55
-    assert inside == found.equivalent
+    result = of(accuracy, 0.05)
+    assert result is not None
+    is_inside = result.interval[0] > 0.45 and result.interval[1] < 0.55
+    assert is_inside == result.equivalent
 
 
 def test_few_people_cannot_show_it() -> None:
-    """Not being told from chance is no evidence of being chance."""
+    """Failure to tell a rate from chance is no evidence that it is chance."""
     accuracy = np.array([0.4, 0.6, 0.5])
-    found = of(accuracy, 0.05)
-    assert found is not None
-    assert ttest_1samp(accuracy, 0.5).pvalue > 0.9 and not found.equivalent
+    result = of(accuracy, 0.05)
+    assert result is not None
+    assert ttest_1samp(accuracy, 0.5).pvalue > 0.9 and not result.equivalent
     assert of(accuracy[:1], 0.05) is None
 
 
 def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
     rng = np.random.default_rng(1)
-    said = [
-        found.equivalent
+    verdicts = [
+        result.equivalent
         for accuracy in rng.normal(0.55, 0.07, (600, 40))
-        if (found := of(accuracy, 0.05))
+        if (result := of(accuracy, 0.05))
     ]
-    assert np.mean(said) <= 0.065
+    assert np.mean(verdicts) <= 0.065
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,4 +1,4 @@
-"""Numbers of fixed data and seeds: whoever changes a draw or a formula sees here whose numbers change."""
+"""Numbers of fixed data and seeds: whoever changes a draw or a formula sees here which numbers change."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ RATES = np.random.default_rng(2).normal(0.52, 0.05, 12)
 
 
 def exactly(expected: object) -> object:
-    """But for the last digits, in which processors differ."""
+    """Matches numbers except for their last digits, in which processors differ."""
     return pytest.approx(expected, rel=1e-12)
 
 
@@ -34,16 +34,16 @@ def test_bootstrap_draws() -> None:
 def test_intervals() -> None:
     assert wilson(8, 100) == exactly((0.04109346148438061, 0.14998107700948735))
     assert wilson(500, 1000) == exactly((0.4690696003681042, 0.5309303996318958))
-    drawn = mean_replicates(RATES, np.random.default_rng(3), 2000)
-    assert expanded_percentiles(drawn, 12) == exactly((0.4871517251075654, 0.5567884772231595))
+    replicates = mean_replicates(RATES, np.random.default_rng(3), 2000)
+    assert expanded_percentiles(replicates, 12) == exactly((0.4871517251075654, 0.5567884772231595))
 
 
 def test_tests() -> None:
     mean = student_mean(RATES)
     assert mean is not None
-    found = equivalence(mean, 0.5, 0.05)
-    assert found.p_value == exactly(0.054300320229608755)
-    assert found.interval == exactly((0.4942045249209363, 0.5507823897185596))
+    result = equivalence(mean, 0.5, 0.05)
+    assert result.p_value == exactly(0.054300320229608755)
+    assert result.interval == exactly((0.4942045249209363, 0.5507823897185596))
     assert mean.p_value(0.5) == exactly(0.1810717115436449)
     assert holm(np.array([0.01, 0.04, 0.03, 0.005, 0.6])) == exactly([0.04, 0.09, 0.09, 0.025, 0.6])
     scores = np.random.default_rng(4).normal(size=12)
@@ -51,15 +51,15 @@ def test_tests() -> None:
     assert ranked is not None
     assert (ranked.rho, ranked.p_value) == exactly((-0.5034965034965035, 0.09879012098790121))
     assert ranked.interval == exactly((-0.8475729712814992, 0.13861477162845054))
-    few = rank_correlation(scores[:6], RATES[:6], np.random.default_rng(5))
-    assert few is not None and few.p_value == exactly(0.24166666666666667)
+    small = rank_correlation(scores[:6], RATES[:6], np.random.default_rng(5))
+    assert small is not None and small.p_value == exactly(0.24166666666666667)
     rng = np.random.default_rng(0)
     wrong, baseline_wrong = rng.random(400) < 0.1, rng.random(400) < 0.15
     assert compare_classifiers(wrong, baseline_wrong).p_value == exactly(0.5764306261883931)
 
 
 @pytest.mark.parametrize(
-    ("metric", "difference", "between", "of_first"),
+    ("metric", "difference", "interval", "first_interval"),
     [
         (
             InceptionScoreMetric(splits=3),
@@ -79,17 +79,17 @@ def test_tests() -> None:
 def test_scores(
     metric: InceptionScoreMetric | KernelMetric,
     difference: float,
-    between: tuple[float, float],
-    of_first: tuple[float, float],
+    interval: tuple[float, float],
+    first_interval: tuple[float, float],
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     features = [torch.randn(120, 4, generator=generator) for _ in range(3)]
-    sets = [Embedded(each, torch.cat([each, -each], dim=1)) for each in features]
-    (found,) = compare(metric, *sets)
+    sets = [Embedded(points, torch.cat([points, -points], dim=1)) for points in features]
+    (comparison,) = compare(metric, *sets)
     # The features are of 32 bits.
-    assert found.difference == pytest.approx(difference, rel=1e-5)
-    assert found.interval == pytest.approx(between, rel=1e-5)
-    assert found.first.interval == pytest.approx(of_first, rel=1e-5)
+    assert comparison.difference == pytest.approx(difference, rel=1e-5)
+    assert comparison.interval == pytest.approx(interval, rel=1e-5)
+    assert comparison.first.interval == pytest.approx(first_interval, rel=1e-5)
 
 
 def test_findings_of_a_study() -> None:

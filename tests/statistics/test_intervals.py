@@ -55,43 +55,43 @@ def test_one_cluster_says_nothing_of_others() -> None:
 
 
 def test_the_interval_of_a_difference_of_normals_is_their_own() -> None:
-    """Of symmetric intervals, a root of the sum of squares: that of independent normals."""
-    found = interval_of_difference(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0))
-    assert found == pytest.approx((4 - 5, 4 + 5))
+    """Half-widths of symmetric intervals add up in quadrature, as those of independent normals do."""
+    interval = interval_of_difference(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0))
+    assert interval == pytest.approx((4 - 5, 4 + 5))
 
 
 def test_the_effective_wilson_interval_is_wilsons_of_independent_trials() -> None:
     for hits in (0, 3, 50, 97, 100):
         share = hits / 100
-        got = effective_wilson(share, share * (1 - share) / 100, 100)
-        assert got == pytest.approx(wilson(hits, 100), abs=1e-12)
-    # Half as many trials that count.
+        interval = effective_wilson(share, share * (1 - share) / 100, 100)
+        assert interval == pytest.approx(wilson(hits, 100), abs=1e-12)
+    # With twice the variance, half as many trials count.
     assert effective_wilson(0.5, 0.005, 100) == pytest.approx(wilson(25, 50), abs=1e-12)
 
 
 @pytest.mark.parametrize("share", [0.0, 1 / 3, 0.999, 1.0])
 @pytest.mark.parametrize("variance", [0.0, 1e-12, 0.01, 5.0])
 def test_intervals_hold_their_own_value(share: float, variance: float) -> None:
-    for found in (
+    for interval in (
         effective_wilson(share, variance, 1000, 20),
         student_interval(share, variance, 20, Interval(0, 1)),
     ):
-        assert 0 <= found.low <= share <= found.high <= 1
+        assert 0 <= interval.low <= share <= interval.high <= 1
 
 
 def test_the_interval_of_a_difference_of_correlated_normals_is_their_own() -> None:
-    found = interval_of_difference(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0), 0.5)
+    interval = interval_of_difference(5.0, Interval(2.0, 8.0), 1.0, Interval(-3.0, 5.0), 0.5)
     reach = math.sqrt(9 + 16 - 12)
-    assert found == pytest.approx((4 - reach, 4 + reach))
-    same = Interval(0.2, 0.4)
-    assert interval_of_difference(0.3, same, 0.3, same, 1.0) == (0, 0)
+    assert interval == pytest.approx((4 - reach, 4 + reach))
+    equal = Interval(0.2, 0.4)
+    assert interval_of_difference(0.3, equal, 0.3, equal, 1.0) == (0, 0)
 
 
 def test_the_interval_of_a_sum_of_normals_is_their_own() -> None:
-    found = interval_of_sum([5.0, 1.0], [Interval(2.0, 8.0), Interval(-3.0, 5.0)], 0.5)
+    interval = interval_of_sum([5.0, 1.0], [Interval(2.0, 8.0), Interval(-3.0, 5.0)], 0.5)
     reach = math.sqrt(9 + 16 + 12)
-    assert found == pytest.approx((6 - reach, 6 + reach))
-    # Of intervals that are longer above, one that is too.
+    assert interval == pytest.approx((6 - reach, 6 + reach))
+    # The sum of intervals that are longer above is also longer above.
     low, high = interval_of_sum([1.0, 1.0], [Interval(0.0, 5.0), Interval(0.0, 5.0)], 0.0)
     assert (low, high) == pytest.approx((2 - math.sqrt(2), 2 + math.sqrt(32)))
 
