@@ -157,13 +157,9 @@ def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> 
     python = installed(wheel, tmp_path / "environment")
     assert "convergan 0." in run(python.parent / "convergan", "--version", cwd=tmp_path)
     files = use(python, tmp_path)
-    package_files = {
-        name: file for name, file in files.items() if name.split(".")[0] == "convergan"
-    }
-    assert len(package_files) > 100
-    assert all(
-        Path(file).is_relative_to(tmp_path / "environment") for file in package_files.values()
-    )
+    modules = {name: file for name, file in files.items() if name.split(".")[0] == "convergan"}
+    assert len(modules) > 100
+    assert all(Path(file).is_relative_to(tmp_path / "environment") for file in modules.values())
     # The tests' own environment may be in the checkout; nothing else may be used from there.
     site_packages = Path(sysconfig.get_path("purelib"))
     strays = [

@@ -33,17 +33,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
     def command(*words: object, minutes: float = 10) -> int:
         places = ["--out", tmp_path / "out", "--work", tmp_path / "work"]
-        arguments = [
-            "on_gpu.py",
-            "--minutes",
-            minutes,
-            "--device",
-            "cpu",
-            "--small",
-            *places,
-            *words,
-        ]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in arguments])
+        argv = ["on_gpu.py", "--minutes", minutes, "--device", "cpu", "--small", *places, *words]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in argv])
         try:
             on_gpu.main()
         except SystemExit as end:

@@ -174,13 +174,9 @@ def test_variants_of_an_ablation_have_the_same_seconds(
     file = tmp_path / "recipe.yaml"
     file.write_text(calls[11][1])
     assert isinstance(read_recipe(file).networks, ConvSettings)
-    labels_alone, networks = json.loads((tmp_path / "results" / "ablation.json").read_text())
-    assert (labels_alone["ours"], labels_alone["peer"], labels_alone["peer_steps"]) == (
-        6,
-        9,
-        [600, 600],
-    )
-    assert labels_alone["options"] == "--objective.consistency.weight 0" and networks["peer"] == 6
+    labels, networks = json.loads((tmp_path / "results" / "ablation.json").read_text())
+    assert (labels["ours"], labels["peer"], labels["peer_steps"]) == (6, 9, [600, 600])
+    assert labels["options"] == "--objective.consistency.weight 0" and networks["peer"] == 6
     assert "+3.00" in capsys.readouterr().out
     ablation.main()
     assert len(calls) == 24
