@@ -1,6 +1,6 @@
-"""What several tests share: a quick recipe, one run that was really trained, a browser.
+"""Fixtures that several tests share, such as a quick recipe, a run that was really trained, and a browser.
 
-`--bf16-units yes` (or `no`) runs them as on a CPU that has units for bf16 (or none), whatever this one has.
+`--bf16-units yes` (or `no`) runs tests as on a CPU that has units for bf16 (or none), whatever this one has.
 """
 
 import os
@@ -45,14 +45,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    wanted = config.getoption("--bf16-units")
-    if wanted is not None:
-        set_bf16_units(pytest.MonkeyPatch(), wanted == "yes")
+    option = config.getoption("--bf16-units")
+    if option is not None:
+        set_bf16_units(pytest.MonkeyPatch(), option == "yes")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests that share what takes long to make to one of the processes: they would all make it."""
+    """Gives tests that share a slow fixture to one process, as otherwise every process would set it up."""
     for item in items:
         shared = shared_by(item)
         if shared is not None and item.get_closest_marker("xdist_group") is None:
@@ -60,18 +60,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def shared_by(item: pytest.Item) -> str | None:
-    """What a test needs: a fixture of a whole session, or those that its file makes once for all tests."""
+    """Name of the session fixture that a test needs, or of its file if that has fixtures of its module."""
     assert isinstance(item, pytest.Function)
     for name in ("chromium", "inception_state"):
         if name in item.fixturenames:
             return name
     fixtures = item._fixtureinfo.name2fixturedefs.values()
-    of_module = any(made[-1].scope == "module" for made in fixtures)
-    return f"{item.path.parent.name}/{item.path.stem}" if of_module else None
+    has_module_fixture = any(definitions[-1].scope == "module" for definitions in fixtures)
+    return f"{item.path.parent.name}/{item.path.stem}" if has_module_fixture else None
 
 
 def set_bf16_units(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
-    """Has the probe for bf16 units give this answer here, and in processes that are started from here."""
+    """Makes the probe for bf16 units give this answer in this process and in those that it starts."""
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units, raising=False)
     monkeypatch.setenv("CONVERGAN_TESTS_BF16_UNITS", "yes" if units else "no")
     monkeypatch.setenv("PYTHONPATH", str(BF16_UNITS), prepend=os.pathsep)
@@ -79,7 +79,7 @@ def set_bf16_units(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
 
 @pytest.fixture(params=[True, False], ids=["bf16 units", "no bf16 units"])
 def bf16_units(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether the CPU has units for bf16: for tests that must hold on both kinds."""
+    """Presence of bf16 units in the CPU, for tests that must pass with and without them."""
     set_bf16_units(monkeypatch, request.param)
     units: bool = request.param
     return units
@@ -114,7 +114,7 @@ def trained_run(
 
 @pytest.fixture
 def empty_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Charts of reports are there, and show nothing: to draw a quick run's takes as long as to train it."""
+    """Empty charts in reports: drawing those of a quick run takes as long as training it."""
 
     def figure(draw: object, **_: object) -> Markup:
         return Markup('<svg viewBox="0 0 1 1"></svg>')
@@ -124,19 +124,19 @@ def empty_charts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_digits(quick_recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The preset `digits` with small networks, as one epoch with ten labels."""
+    """The preset `digits` with small networks, one epoch and ten labels."""
     quick = replace(PRESETS["digits"], epochs=1, labels=10, networks=quick_recipe.networks)
     monkeypatch.setitem(PRESETS, "digits", quick)
 
 
 @pytest.fixture
 def registered_terms_are_forgotten() -> Iterator[None]:
-    """Terms that the test registers are known to it alone."""
-    before = [(known, dict(known)) for known in (TERMS, TERM_SETTINGS)]
+    """Forget the terms that the test registers once it ends."""
+    contents = [(registry, dict(registry)) for registry in (TERMS, TERM_SETTINGS)]
     yield
-    for known, entries in before:
-        known.clear()
-        known.update(entries)
+    for registry, entries in contents:
+        registry.clear()
+        registry.update(entries)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Browser:
 
 @pytest.fixture
 def unchecked_shapes() -> Iterator[None]:
-    """Users have no shape checks around the functions: their errors must come from within."""
+    """Functions without shape checks around them, as users have: errors must come from the functions."""
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -178,7 +178,7 @@ def digits() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def arrays(tmp_path_factory: pytest.TempPathFactory, digits: np.ndarray) -> dict[str, Path]:
-    """Files of some digits, others, and the first with the pixels of each image at random places."""
+    """Files of digits: some, others, the first ones with permuted pixels, and one more than these."""
     folder = tmp_path_factory.mktemp("arrays")
     generator = np.random.default_rng(0)
     permuted = generator.permuted(digits[:60].reshape(60, -1), axis=1).reshape(60, 8, 8, 1)

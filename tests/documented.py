@@ -17,7 +17,7 @@ def results(name: str) -> list[Row]:
 
 
 def table(page: str, heading: str, place: int = -1) -> list[list[str]]:
-    """The cells of a table below a heading, by default the last one, but for its own headings."""
+    """The cells of a table below a heading, by default the last one, without its header."""
     section = (ROOT / "docs" / page).read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = section.split("\n|---|")[1:][place].split("\n\n")[0].splitlines()[1:]
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]

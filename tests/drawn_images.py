@@ -15,15 +15,15 @@ def draw(kind: str, generator: np.random.Generator, size_px: int = 32) -> np.nda
     middle = generator.uniform(0.4, 0.6, 2) * size_px
     radius = generator.uniform(0.2, 0.35) * size_px
     if kind == "circles":
-        inside = (rows - middle[0]) ** 2 + (columns - middle[1]) ** 2 < radius**2
+        mask = (rows - middle[0]) ** 2 + (columns - middle[1]) ** 2 < radius**2
     elif kind == "squares":
-        inside = np.maximum(abs(rows - middle[0]), abs(columns - middle[1])) < radius
+        mask = np.maximum(abs(rows - middle[0]), abs(columns - middle[1])) < radius
     elif kind == "stripes":
-        inside = (rows + generator.integers(size_px)) % 8 < 4
+        mask = (rows + generator.integers(size_px)) % 8 < 4
     else:
-        inside = generator.random((size_px, size_px)) < generator.uniform(0.2, 0.8)
+        mask = generator.random((size_px, size_px)) < generator.uniform(0.2, 0.8)
     colours = generator.uniform(0, 255, (2, 3))
-    image = np.where(inside[..., None], *colours) + generator.normal(0, 12, (size_px, size_px, 3))
+    image = np.where(mask[..., None], *colours) + generator.normal(0, 12, (size_px, size_px, 3))
     return image.clip(0, 255).astype(np.uint8)
 
 
@@ -43,7 +43,7 @@ def write_folder(
     seed: int = 0,
     size_px: int = 32,
 ) -> Path:
-    """<class>/*.png, and unlabelled/ and test/<class>/ where asked for; numbers are per class."""
+    """Writes <class>/*.png, and unlabelled/ and test/<class>/ if asked to; numbers are per class."""
     generator = np.random.default_rng(seed)
     for kind in CLASSES:
         for place, count in (

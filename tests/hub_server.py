@@ -11,31 +11,31 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass
 class Hub:
-    """Data sets by id and branch, and what was asked for; `with` serves them."""
+    """Data sets by id and branch, and the requests for them; `with` serves them."""
 
     branches: dict[tuple[str, str], dict[str, bytes]] = field(default_factory=dict)
-    """The files of each: {("some/one", "main"): {"README.md": b"..."}}."""
+    """Files of each data set and branch: {("some/one", "main"): {"README.md": b"..."}}."""
     gated: set[str] = field(default_factory=set)
     """Data sets whose files need the token `let-me-in`."""
     cut: set[str] = field(default_factory=set)
     """Files whose next download breaks off in the middle."""
     broken: set[str] = field(default_factory=set)
     """Files that cannot be downloaded."""
-    asked: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)  # words: tests of data read it
     """Method, path and range of each request."""
 
     def commit(self, name: str, branch: str) -> str:
-        """The branch's commit: another one for other files."""
+        """The branch's commit, which differs for other files."""
         files = self.branches[name, branch]
         facts = [name, branch, *((path, content.hex()) for path, content in sorted(files.items()))]
         return hashlib.sha1(json.dumps(facts).encode()).hexdigest()
 
     def downloaded(self) -> list[str]:
-        """The files whose content was asked for, in order of name."""
+        """The files whose content was requested, sorted by name."""
         return sorted(
-            each.split("/resolve/")[1].split("/", 1)[1].split()[0]
-            for each in self.asked
-            if each.startswith("GET") and "/resolve/" in each
+            request.split("/resolve/")[1].split("/", 1)[1].split()[0]
+            for request in self.asked
+            if request.startswith("GET") and "/resolve/" in request
         )
 
     def __enter__(self) -> "Hub":
@@ -80,13 +80,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif not path.startswith("/datasets/"):
             self._send(404, b"")
         else:
-            name, _, rest = _parts(path.removeprefix("/datasets/"))
-            commit, file = rest.split("/", 1)
+            name, _, remainder = _parts(path.removeprefix("/datasets/"))
+            commit, file = remainder.split("/", 1)
             self._file(name, commit, file)
 
     def _describe(self, name: str, kind: str, revision: str) -> None:
         hub = self.served
-        branches = [branch for known, branch in hub.branches if known == name]
+        branches = [branch for data_set, branch in hub.branches if data_set == name]
         if not branches:
             return self._send(401, b"{}", {"X-Error-Message": "Invalid username or password."})
         for branch in branches:
@@ -112,8 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(401, b"", {"X-Error-Code": "GatedRepo"})
         (content,) = (
             files[file]
-            for (known, branch), files in hub.branches.items()
-            if known == name and hub.commit(known, branch) == commit
+            for (data_set, branch), files in hub.branches.items()
+            if data_set == name and hub.commit(data_set, branch) == commit
         )
         headers = {"ETag": f'"{_hash(content)}"', "X-Repo-Commit": commit}
         if self.command == "GET" and file in hub.broken:
@@ -141,8 +141,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _parts(path: str) -> tuple[str, str, str]:
     """`some/one/tree/main` as ("some/one", "tree", "main")."""
-    owner, name, kind, rest = path.split("/", 3)
-    return f"{owner}/{name}", kind, rest
+    owner, name, kind, remainder = path.split("/", 3)
+    return f"{owner}/{name}", kind, remainder
 
 
 def _hash(content: bytes) -> str:

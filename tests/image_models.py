@@ -8,11 +8,11 @@ import torch
 from transformers import ResNetConfig, ResNetModel, ViTConfig, ViTModel
 
 MEAN, STDEV = 0.5, 0.25
-"""Of the pixels, as the models' settings tell."""
+"""Mean and standard deviation of the pixels in the models' settings."""
 
 
 def saved(folder: Path, model: Any) -> str:
-    """The folder, with the model and the settings of its images in it."""
+    """Saves a model and the settings of its images; returns the folder as text."""
     model.save_pretrained(folder)
     settings = {"image_mean": [MEAN] * 3, "image_std": [STDEV] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))

@@ -1,10 +1,10 @@
-"""What a page of HTML says, parsed."""
+"""A parser of HTML pages."""
 
 from html.parser import HTMLParser
 
 
 class Outline(HTMLParser):
-    """Tags that must close each other, ids, and visible text."""
+    """Tags, ids, headings and visible text of a page, all of whose tags must be closed in order."""
 
     VOID = frozenset({"br", "img", "link", "meta"})
 

@@ -13,9 +13,9 @@ QUICK = ScoreSettings(count=60)
 
 
 def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scores:
-    chosen = ScoreFiles(**{"classifier": run, "overwrite": True, **files})
-    return score_paths(images, chosen, settings, Console(quiet=True))
+    score_files = ScoreFiles(**{"classifier": run, "overwrite": True, **files})
+    return score_paths(images, score_files, settings, Console(quiet=True))
 
 
-def value(found: Scores, name: str) -> float:
-    return found.numbers[name].value
+def value(scores: Scores, name: str) -> float:
+    return scores.numbers[name].value

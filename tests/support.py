@@ -1,4 +1,4 @@
-"""What several tests call."""
+"""Functions and recipes that several tests use."""
 
 import multiprocessing
 import os
@@ -71,8 +71,8 @@ FORMER: dict[str, Recipe] = {
 }
 """Recipes as earlier versions had them."""
 
-_NOBODY = 65534
-"""A user who owns nothing."""
+_NOBODY_ID = 65534
+"""ID of a user who owns nothing."""
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def without_privileges() -> Iterator[None]:
     """Lets permissions bind this process, which they do not where root runs the tests."""
     is_root = os.geteuid() == 0
     if is_root:
-        os.seteuid(_NOBODY)
+        os.seteuid(_NOBODY_ID)
     try:
         yield
     finally:
@@ -90,13 +90,13 @@ def without_privileges() -> Iterator[None]:
 
 def with_generator_term(objective: ObjectiveSettings, term: TermSettings) -> ObjectiveSettings:
     """An objective with another term in place of those that its generator has by default."""
-    for off in (FeatureMatchingSettings(weight=0.0), TargetSettings(weight=0.0)):
-        objective = objective.with_term(off)
+    for disabled in (FeatureMatchingSettings(weight=0.0), TargetSettings(weight=0.0)):
+        objective = objective.with_term(disabled)
     return objective.with_term(term)
 
 
 def equal_states(first: Any, second: Any) -> bool:
-    """Whether two nested states hold the same values, tensors bit for bit."""
+    """Return whether two nested states hold the same values, tensors bit for bit."""
     if isinstance(first, Tensor) and isinstance(second, Tensor):
         return torch.equal(first, second)
     if isinstance(first, dict) and isinstance(second, dict):
@@ -109,7 +109,7 @@ def equal_states(first: Any, second: Any) -> bool:
 
 
 def damaged(content: bytes, chance: random.Random) -> bytes:
-    """What a disk, a cable or an editor may make of a file: bits, blocks, ends, numbers, nesting."""
+    """Content damaged as by a disk, a cable or an editor: in bits, blocks, its end, numbers or nesting."""
     changed = bytearray(content)
     place = chance.randrange(max(1, len(changed)))
     kind = chance.randrange(9)
@@ -180,7 +180,7 @@ def results_of(
 
 
 def process_of() -> TrainingProcess:
-    """What a manifest says of a process on a CPU."""
+    """A manifest's record of a process on a CPU."""
     return TrainingProcess(
         started="2026-11-28T08:36:54+00:00",
         command="convergan train digits",

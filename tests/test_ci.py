@@ -1,4 +1,4 @@
-"""`.ci/run`, where what it needs is missing: it fails before the tests, instead of skipping some of them."""
+"""`.ci/run` fails before the tests if something that it needs is missing, instead of skipping tests."""
 
 import shutil
 import subprocess
@@ -10,16 +10,16 @@ RUN = Path(__file__).parents[1] / ".ci" / "run"
 
 
 def run_with(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
-    """Runs it where there are no programs but these, each one line of shell."""
+    """Runs `.ci/run` with no programs but these, each one line of shell."""
     bash, dirname = shutil.which("bash"), shutil.which("dirname")
     assert bash is not None and dirname is not None
     (folder / "dirname").symlink_to(dirname)
-    for name, does in programs.items():
+    for name, line in programs.items():
         program = folder / name.replace("_", "-")
-        program.write_text(f"#!{bash}\n{does}\n")
+        program.write_text(f"#!{bash}\n{line}\n")
         program.chmod(0o755)
-    only = {"PATH": str(folder)}
-    return subprocess.run([bash, RUN], env=only, capture_output=True, text=True, timeout=240)
+    environment = {"PATH": str(folder)}
+    return subprocess.run([bash, RUN], env=environment, capture_output=True, text=True, timeout=240)
 
 
 MAKE = (
@@ -28,7 +28,7 @@ MAKE = (
 
 
 @pytest.mark.parametrize(
-    ("apt_get", "said"),
+    ("apt_get", "reason"),
     [
         (None, "there is no apt-get to install it with"),
         ("exit 100", "apt-get could not install it"),
@@ -37,14 +37,14 @@ MAKE = (
     ],
 )
 def test_without_a_browser_it_fails_and_says_what_to_install(
-    tmp_path: Path, apt_get: str | None, said: str
+    tmp_path: Path, apt_get: str | None, reason: str
 ) -> None:
-    there = {} if apt_get is None else {"apt_get": apt_get}
-    ran = run_with(tmp_path, initdb=":", Rscript=":", make=MAKE, **there)
+    programs = {} if apt_get is None else {"apt_get": apt_get}
+    ran = run_with(tmp_path, initdb=":", Rscript=":", make=MAKE, **programs)
     assert ran.returncode == 1 and ran.stdout == ""
     assert (
         ran.stderr
-        == f".ci/run: chromium is missing, and {said}: install chromium, and run this again\n"
+        == f".ci/run: chromium is missing, and {reason}: install chromium, and run this again\n"
     )
 
 

@@ -39,25 +39,25 @@ def run(*words: str, encoding: str = "utf-8") -> subprocess.CompletedProcess:
 def failed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """The one line that a command that fails prints."""
     assert main(words) == 1
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert shown.err.count("\n") == 1 and shown.err.startswith("convergan: ")
-    return shown.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.count("\n") == 1 and output.err.startswith("convergan: ")
+    return output.err
 
 
 def processor_seconds(task: Callable[[], subprocess.CompletedProcess]) -> float:
-    """Of the child process: on a busy machine the clock on the wall tells of other programs."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """CPU seconds of a child process; wall-clock time on a busy machine also depends on other programs."""
+    start = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert task().returncode == 0
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    end = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime
 
 
 @pytest.mark.parametrize("words", [("--help",), ("train", "--help")])
 def test_help_is_instant(words: tuple[str, ...]) -> None:
-    """Beside the start of Python and of the library that reads the command line, on any machine."""
-    least = [sys.executable, "-c", "import tyro"]
-    tasks = [partial(subprocess.run, least), partial(run, *words)]
+    """Compare with the start of Python and of the library that reads the command line, on any machine."""
+    minimal_command = [sys.executable, "-c", "import tyro"]
+    tasks = [partial(subprocess.run, minimal_command), partial(run, *words)]
     # In turn: the processor's own speed may change.
     start, helped = map(min, zip(*(map(processor_seconds, tasks) for _ in range(3)), strict=True))
     # 2 times as much; with torch it is 30 times.
@@ -240,8 +240,8 @@ def test_a_folder_that_cannot_be_is_one_line(
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     words = ("sample", str(trained_run), "--count", "1", "--out", str(out))
-    told = f"convergan: out: expected a folder in an existing folder, got {out}\n"
-    assert failed(capsys, *words) == told
+    message = f"convergan: out: expected a folder in an existing folder, got {out}\n"
+    assert failed(capsys, *words) == message
     with pytest.raises(UserError):
         main([*words, "--debug"])
 
@@ -257,21 +257,21 @@ def test_an_error_without_a_file_is_one_line_too(
 
 
 def test_labels_can_be_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    monkeypatch.setattr(TrainRecipe, "run", lambda self: seen.append(self.recipe))
+    recipes = []
+    monkeypatch.setattr(TrainRecipe, "run", lambda self: recipes.append(self.recipe))
     assert main(["train", "digits", "--labels", "None"]) == 0
     assert main(["train", "digits"]) == 0
-    assert seen == [replace(PRESETS["digits"], labels=None), PRESETS["digits"]]
+    assert recipes == [replace(PRESETS["digits"], labels=None), PRESETS["digits"]]
 
 
 def test_arms_and_minutes_are_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen = []
-    monkeypatch.setattr(TrainRecipe, "run", lambda self: seen.append(self.recipe))
+    recipes = []
+    monkeypatch.setattr(TrainRecipe, "run", lambda self: recipes.append(self.recipe))
     words = ["--arms", "gan", "frozen", "--minutes", "2.5", "--data.path", "images"]
     assert main(["train", "folder", *words]) == 0
-    assert (seen[0].arms, seen[0].minutes) == (("frozen", "gan"), 2.5)
+    assert (recipes[0].arms, recipes[0].minutes) == (("frozen", "gan"), 2.5)
     # The plan is written, and read from a file; nobody is asked for it.
     assert "--plan" not in run("train", "folder", "--help").stdout
     assert main(["train", "digits", "--arms", "ensemble"]) != 0
@@ -279,7 +279,7 @@ def test_arms_and_minutes_are_options(
 
 
 @pytest.mark.parametrize(
-    ("option", "word", "meant"),
+    ("option", "word", "expected"),
     [
         ("hardware.precision", "32-true", "fp32"),
         ("hardware.precision", "bf16-mixed", "bf16"),
@@ -296,13 +296,13 @@ def test_arms_and_minutes_are_options(
     ],
 )
 def test_words_and_numbers_are_understood(
-    monkeypatch: pytest.MonkeyPatch, option: str, word: str, meant: object
+    monkeypatch: pytest.MonkeyPatch, option: str, word: str, expected: object
 ) -> None:
-    seen = []
-    monkeypatch.setattr(TrainRecipe, "run", lambda self: seen.append(self.recipe))
+    recipes = []
+    monkeypatch.setattr(TrainRecipe, "run", lambda self: recipes.append(self.recipe))
     assert main(["train", "digits", f"--{option.replace('_', '-')}", word]) == 0
     group, name = option.split(".")
-    assert getattr(getattr(seen[0], group), name) == meant
+    assert getattr(getattr(recipes[0], group), name) == expected
 
 
 def test_precision_is_named_alike_in_train_and_score() -> None:
@@ -314,8 +314,8 @@ def test_precision_is_named_alike_in_train_and_score() -> None:
 
 
 def test_help_flows_and_tells_ranges() -> None:
-    shown = run("train", "folder", "--help").stdout
-    panel = [line[2:].rstrip("│ ") for line in shown.splitlines() if line.startswith("│")]
+    output = run("train", "folder", "--help").stdout
+    panel = [line[2:].rstrip("│ ") for line in output.splitlines() if line.startswith("│")]
     text = " ".join(" ".join(panel).split())
     assert "The classifier is tested after each of them. (1 to 1000000) (default: 20)" in text
     assert "(0, or 2 to 1000) (default: None)" in text
@@ -323,13 +323,13 @@ def test_help_flows_and_tells_ranges() -> None:
     assert "(2 to 65536) (default: 16)" in text
     # A line of help ends early only where the next word has no room.
     pairs = [
-        (line, after)
-        for line, after in pairwise(panel)
-        if line.startswith("      ") and after.startswith("      ")
+        (line, next_line)
+        for line, next_line in pairwise(panel)
+        if line.startswith("      ") and next_line.startswith("      ")
     ]
     assert len(pairs) > 40
-    for line, after in pairs:
-        assert len(line) + 1 + len(after.split()[0]) > 74, line
+    for line, next_line in pairs:
+        assert len(line) + 1 + len(next_line.split()[0]) > 74, line
 
 
 def test_options_of_every_command_are_in_the_help() -> None:
@@ -338,12 +338,12 @@ def test_options_of_every_command_are_in_the_help() -> None:
 
 
 def test_help_leaves_out_what_the_recipe_decides() -> None:
-    shown = run("train", "mnist", "--help").stdout
-    assert "--networks.kind" not in shown and "--name" not in shown
-    assert "--labels {None}|INT" in shown
+    output = run("train", "mnist", "--help").stdout
+    assert "--networks.kind" not in output and "--name" not in output
+    assert "--labels {None}|INT" in output
     # The kind of the networks stands fast, that of the views does not.
-    assert "--augmentation.kind {none,digits,photographs}" in shown
-    assert "--data.flip, --data.no-flip" in shown
+    assert "--augmentation.kind {none,digits,photographs}" in output
+    assert "--data.flip, --data.no-flip" in output
 
 
 def test_a_mistake_in_the_labels_leaves_no_run_behind(
@@ -369,9 +369,9 @@ def test_a_run_that_exists_is_refused_before_anything_is_loaded(trained_run: Pat
 def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "run"
     assert main(["train", "digits", "--labels", "100", "--dry-run", "--out", str(out)]) == 0
-    shown = capsys.readouterr().out
-    assert shown.startswith("10 classes: 0 10, 1 10, ") and "time: about " in shown
-    assert shown.endswith("nothing was trained (--dry-run)\n")
+    output = capsys.readouterr().out
+    assert output.startswith("10 classes: 0 10, 1 10, ") and "time: about " in output
+    assert output.endswith("nothing was trained (--dry-run)\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -403,15 +403,15 @@ def test_train_from_a_recipe_repeats_the_run(trained_run: Path, tmp_path: Path) 
         json.loads((folder / "results.json").read_text())
         for folder in (trained_run, tmp_path / "again")
     ]
-    same = ("test_errors", "baseline_test_errors", "p_value", "epoch_chosen")
-    assert [results[0][key] for key in same] == [results[1][key] for key in same]
-    shown = done.stdout.replace("\N{NO-BREAK SPACE}", " ")
-    assert "supervised baseline" in shown and "semi-supervised GAN" in shown
-    assert f"report: {tmp_path / 'again' / 'report.html'}" in shown
+    keys = ("test_errors", "baseline_test_errors", "p_value", "epoch_chosen")
+    assert [results[0][key] for key in keys] == [results[1][key] for key in keys]
+    output = done.stdout.replace("\N{NO-BREAK SPACE}", " ")
+    assert "supervised baseline" in output and "semi-supervised GAN" in output
+    assert f"report: {tmp_path / 'again' / 'report.html'}" in output
     # Not a terminal: plain lines, of which epochs have one a minute.
     assert "\x1b" not in done.stdout and done.stdout.count("epoch 1/") == 1
     assert done.stdout.startswith("10 classes: 0 10, 1 10, ")
-    assert max(map(len, shown.splitlines()[:6])) <= 80
+    assert max(map(len, output.splitlines()[:6])) <= 80
 
 
 def test_predict_and_sample(
@@ -482,8 +482,8 @@ def test_no_exception_reaches_the_user_as_a_traceback(
 
     monkeypatch.setattr(Predict, "run", fail)
     assert cli.main(["predict", "run", "images"]) == code
-    told = capsys.readouterr().err
-    assert told.startswith(f"convergan: {line}") and told.count("\n") == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"convergan: {line}") and message.count("\n") == 1
     with pytest.raises(type(error)):
         cli.main(["predict", "run", "images", "--debug"])
 
@@ -492,8 +492,8 @@ def test_control_characters_of_a_name_never_reach_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["predict", "run\n\x1b]0;owned\x07", "x.png"]) == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1 and r"run\n\x1b]0;owned\x07: expected a run folder" in told
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and r"run\n\x1b]0;owned\x07: expected a run folder" in message
 
 
 def test_a_warning_is_a_line(

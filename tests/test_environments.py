@@ -1,4 +1,4 @@
-"""What is written does not depend on where: masks, temporary folders, homes, terminals, time zones."""
+"""Outputs do not depend on the environment: umask, temporary folder, home, terminal, time zone."""
 
 import os
 import stat
@@ -20,7 +20,7 @@ TRAIN = [
 def convergan(
     folder: Path, *words: str, umask: int, **variables: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command where some variables are other ones, or absent."""
+    """Runs a command with some environment variables changed, or removed where None."""
     environment = {**os.environ, "CONVERGAN_CACHE": str(folder / "cache"), **variables}
     return subprocess.run(
         [sys.executable, "-m", "convergan.cli", *words], cwd=folder, umask=umask,
@@ -31,11 +31,11 @@ def convergan(
 
 @pytest.fixture(scope="module")
 def here_and_there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The folders of one command: in the tests' own environment, and as far from it as can be."""
-    here, there = (tmp_path_factory.mktemp(name) for name in ("here", "there"))
-    for folder in (here, there):
+    """The folders of one command in the tests' own environment and in one that differs in all respects."""
+    usual, unusual = (tmp_path_factory.mktemp(name) for name in ("here", "there"))
+    for folder in (usual, unusual):
         write_folder(folder / "images", labelled=8)
-    long = there / ("a temporary folder " * 5) / ("with blanks " * 8)
+    long = unusual / ("a temporary folder " * 5) / ("with blanks " * 8)
     long.mkdir(parents=True)
     odd = {
         "TMPDIR": str(long), "HOME": "/nonexistent", "TZ": "Asia/Kathmandu", "COLUMNS": "200",
@@ -43,39 +43,41 @@ def here_and_there(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path
         "PATH": "/nowhere", "PYTHONHASHSEED": "7",
     }  # fmt: skip
     for folder, done in (
-        (here, convergan(here, *TRAIN, umask=0o000, COLUMNS="80")),
-        (there, convergan(there, *TRAIN, umask=0o077, **odd)),
+        (usual, convergan(usual, *TRAIN, umask=0o000, COLUMNS="80")),
+        (unusual, convergan(unusual, *TRAIN, umask=0o077, **odd)),
     ):
         assert done.returncode == 0, done.stderr
         (folder / "stdout").write_text(done.stdout, encoding="utf-8")
     # But for the folder that torch's compiler makes where it is imported, unless a variable names one.
     assert not [path for path in long.iterdir() if not path.name.startswith("torchinductor_")]
-    return here, there
+    return usual, unusual
 
 
-together = pytest.mark.xdist_group("environments")
+one_process = pytest.mark.xdist_group("environments")
 
 
-@together
+@one_process
 def test_permissions_are_those_that_the_umask_leaves(here_and_there: tuple[Path, Path]) -> None:
     for folder, umask in zip(here_and_there, (0o000, 0o077), strict=True):
         for top in ("run", "cache"):
             for path in (folder / top, *(folder / top).rglob("*")):
-                most = 0o777 if path.is_dir() else 0o666
+                permissions = 0o777 if path.is_dir() else 0o666
                 # A lock is its owner's alone.
                 if "lock" not in path.name:
-                    assert stat.S_IMODE(path.stat().st_mode) == most & ~umask, path
+                    assert stat.S_IMODE(path.stat().st_mode) == permissions & ~umask, path
 
 
-@together
+@one_process
 def test_no_part_of_the_environment_changes_what_comes_out(
     here_and_there: tuple[Path, Path],
 ) -> None:
-    """Neither home nor time zone, terminal, language, paths or temporary folder."""
-    here, there = here_and_there
+    """Compare the outputs with another home, time zone, terminal, language, path and temporary folder."""
+    usual, unusual = here_and_there
     # A wide terminal breaks no line; apart from that, every word is the same.
-    first, second = ((each / "stdout").read_text(encoding="utf-8") for each in here_and_there)
+    first, second = ((folder / "stdout").read_text(encoding="utf-8") for folder in here_and_there)
     assert first.split() == second.split()
     for name in ("classifier.safetensors", "generator.safetensors", "config.json"):
-        ours, theirs = ((each / "run" / "model" / name).read_bytes() for each in (here, there))
-        assert ours == theirs
+        expected, actual = (
+            (folder / "run" / "model" / name).read_bytes() for folder in (usual, unusual)
+        )
+        assert expected == actual

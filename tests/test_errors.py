@@ -15,7 +15,7 @@ from convergan.errors import (
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("plain, größer, 馬, 12\N{NO-BREAK SPACE}%", "plain, größer, 馬, 12\N{NO-BREAK SPACE}%"),
         ("a\nb\x1b]0;owned\x07", r"a\nb\x1b]0;owned\x07"),
@@ -24,8 +24,8 @@ from convergan.errors import (
         ("a\u2028b\x85c", r"a\u2028b\x85c"),
     ],
 )
-def test_a_terminal_shows_a_text_and_does_not_obey_it(text: str, shown: str) -> None:
-    assert printable(text) == shown
+def test_a_terminal_shows_a_text_and_does_not_obey_it(text: str, expected: str) -> None:
+    assert printable(text) == expected
 
 
 def test_a_message_of_many_lines_is_one_short_line() -> None:
@@ -57,7 +57,7 @@ LONG = ["x" * 100_000, "\N{RIGHT-TO-LEFT OVERRIDE}" * 100_000, "\n" * 100_000 + 
 
 @pytest.mark.parametrize("text", LONG)
 def test_whatever_is_quoted_is_short(text: str) -> None:
-    for shown in (
+    for message in (
         quoted(text),
         quoted([text] * 10),
         quoted({text: text}),
@@ -66,7 +66,7 @@ def test_whatever_is_quoted_is_short(text: str) -> None:
         system_problem(OSError(5, text)),
         first_of([text] * 10),
     ):
-        assert len(shown) <= 350 and shown.isprintable()
+        assert len(message) <= 350 and message.isprintable()
     with pytest.raises(UserError) as error, reading("x.json", "JSON"):
         raise ValueError(text)
     assert len(str(error.value)) <= 350
@@ -83,7 +83,7 @@ def test_a_short_value_is_quoted_as_python_writes_it_and_a_long_one_keeps_both_e
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (PermissionError(13, "Permission denied", "a"), "Permission denied"),
         (OSError("no strerror\nat all"), "no strerror at all"),
@@ -91,8 +91,8 @@ def test_a_short_value_is_quoted_as_python_writes_it_and_a_long_one_keeps_both_e
         (OSError(), "OSError"),
     ],
 )
-def test_what_the_system_says_is_told_without_the_file(error: Exception, said: str) -> None:
-    assert system_problem(error) == said
+def test_what_the_system_says_is_told_without_the_file(error: Exception, message: str) -> None:
+    assert system_problem(error) == message
 
 
 def test_a_file_is_named_where_the_system_names_it() -> None:

@@ -1,4 +1,4 @@
-"""Files are whole or not there, whatever is in their place and whoever is killed."""
+"""Files are complete or absent, whatever was in their place and whichever process is killed."""
 
 import errno
 import os
@@ -28,8 +28,8 @@ from convergan.files import (
 def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "first")
-    with pytest.raises(RuntimeError), written_aside(path) as aside:
-        aside.write_text("half")
+    with pytest.raises(RuntimeError), written_aside(path) as draft:
+        draft.write_text("half")
         raise RuntimeError
     assert path.read_text() == "first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
@@ -103,8 +103,8 @@ def test_a_library_s_own_temporary_files_are_in_the_folder_that_goes(tmp_path: P
         (folder / ".tmpAbC").write_text("half")
         raise RuntimeError
     assert not list(tmp_path.iterdir())
-    with written_aside(tmp_path / "weights.safetensors") as aside:
-        save_file({"a": torch.zeros(2)}, aside)
+    with written_aside(tmp_path / "weights.safetensors") as draft:
+        save_file({"a": torch.zeros(2)}, draft)
     assert [entry.name for entry in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
@@ -150,7 +150,7 @@ def test_a_folder_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again
 
 
 def test_a_file_that_nobody_may_write_to_is_replaced(tmp_path: Path) -> None:
-    """Its folder decides. Root may do anything: so this is done as another user."""
+    """Write as a user who may write to the folder but not to the file; root may do anything."""
     tmp_path.chmod(0o777)
     code = (
         "import os, sys; from pathlib import Path; from convergan.files import write_text\n"
@@ -177,7 +177,7 @@ def test_a_try_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "named"),
+    ("error", "is_named"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), True),
         (OSError(errno.EIO, "Input/output error"), True),
@@ -186,8 +186,8 @@ def test_a_try_leaves_nothing(tmp_path: Path) -> None:
         (OSError(errno.ECONNRESET, "Connection reset by peer"), False),
     ],
 )
-def test_an_error_of_writing_names_what_was_asked_for(error: OSError, named: bool) -> None:
-    with pytest.raises(OSError) as told, naming(Path("/asked/for")):
+def test_an_error_of_writing_names_what_was_asked_for(error: OSError, is_named: bool) -> None:
+    with pytest.raises(OSError) as raised, naming(Path("/asked/for")):
         raise error
-    assert (told.value.filename == "/asked/for") == named
-    assert told.value.errno == error.errno
+    assert (raised.value.filename == "/asked/for") == is_named
+    assert raised.value.errno == error.errno

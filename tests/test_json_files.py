@@ -1,4 +1,4 @@
-"""JSON: what stands in the files, without NaN, and what is read from them."""
+"""JSON: the text in files, without NaN, and what is read from them."""
 
 import json
 import math
@@ -37,7 +37,7 @@ class Found:
     parts: tuple["Found", ...] = ()
 
 
-FOUND = Found(name="ü", interval=Interval(0.5, math.inf), parts=(Found(name="part"),))
+EXAMPLE = Found(name="ü", interval=Interval(0.5, math.inf), parts=(Found(name="part"),))
 
 
 def test_numbers_stand_on_one_line_and_come_back(tmp_path: Path) -> None:
@@ -55,12 +55,12 @@ def test_numbers_stand_on_one_line_and_come_back(tmp_path: Path) -> None:
 
 
 def test_the_three_forms() -> None:
-    """To the letter: what users have in files, and programs compare, does not change."""
-    assert json_line(FOUND) == (
+    """Compare to the letter: texts that users have in files, and programs compare, must not change."""
+    assert json_line(EXAMPLE) == (
         r'{"name": "\u00fc", "count": 3, "interval": [0.5, null], '
         r'"parts": [{"name": "part", "count": 3, "interval": null, "parts": []}]}'
     )
-    assert json_text(FOUND).splitlines() == [
+    assert json_text(EXAMPLE).splitlines() == [
         "{",
         r'  "name": "\u00fc",',
         '  "count": 3,',
@@ -75,7 +75,7 @@ def test_the_three_forms() -> None:
         "  ]",
         "}",
     ]
-    assert spread_json_text({"name": "ü", "interval": FOUND.interval}).splitlines() == [
+    assert spread_json_text({"name": "ü", "interval": EXAMPLE.interval}).splitlines() == [
         "{",
         '  "name": "ü",',
         '  "interval": [',
@@ -138,12 +138,12 @@ def test_damaged_json_is_one_line(tmp_path: Path) -> None:
 
 def test_what_is_written_is_read_as_its_type(tmp_path: Path) -> None:
     path, kind = tmp_path / "a.json", TypeAdapter(Found)
-    for found in (
+    for value in (
         Found(name="a"),
         Found(name="b", interval=Interval(1.0, 2.0), parts=(Found(name="c"),)),
     ):
-        write_json(path, found)
-        assert read_json_as(path, kind, "what was found") == found
+        write_json(path, value)
+        assert read_json_as(path, kind, "what was found") == value
     # A later version may tell more.
     write_json(path, {"name": "a", "more": [1]})
     assert read_json_as(path, kind, "what was found") == Found(name="a")
@@ -189,7 +189,7 @@ def test_damage_is_one_line_for_a_type_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "read"),
+    ("name", "expected"),
     [
         ("bad\udcff.png", r"bad\udcff.png"),
         ("\udc80\udcff", r"\udc80\udcff"),
@@ -201,9 +201,9 @@ def test_damage_is_one_line_for_a_type_too(tmp_path: Path) -> None:
     ],
 )
 def test_bytes_of_a_name_that_are_no_utf8_are_read_as_escapes(
-    name: str, read: str, tmp_path: Path
+    name: str, expected: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.json"
     write_json(path, Found(name=name))
     assert read_json(path)["name"] == name
-    assert read_json_as(path, TypeAdapter(Found), "what was found").name == read
+    assert read_json_as(path, TypeAdapter(Found), "what was found").name == expected

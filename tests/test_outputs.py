@@ -1,4 +1,4 @@
-"""What a user names as output is never destroyed, and nothing is begun that cannot be written."""
+"""Outputs that a user names are never destroyed, and no work begins whose output cannot be written."""
 
 import os
 import stat
@@ -38,12 +38,12 @@ def test_a_file_is_replaced_only_if_asked(tmp_path: Path) -> None:
 def test_a_pipe_is_written_to_and_stays(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    read: list[str] = []
-    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    texts: list[str] = []
+    reader = threading.Thread(target=lambda: texts.append(pipe.read_text()))
     reader.start()
     _checked_write(pipe, "through the pipe")
     reader.join()
-    assert read == ["through the pipe"] and stat.S_ISFIFO(pipe.stat().st_mode)
+    assert texts == ["through the pipe"] and stat.S_ISFIFO(pipe.stat().st_mode)
 
 
 @pytest.mark.skipif(

@@ -1,4 +1,4 @@
-"""What is installed is what is in the checkout."""
+"""The package, once installed, has the files of the checkout."""
 
 import ast
 import tomllib
@@ -18,12 +18,12 @@ def test_files_that_are_no_code_are_installed_too() -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc")
     ]
     assert len(files) > 20
-    missing = [file for file in files if not any(fnmatch(file, each) for each in patterns)]
+    missing = [file for file in files if not any(fnmatch(file, pattern) for pattern in patterns)]
     assert missing == []
 
 
 def test_the_package_takes_nothing_from_its_own_public_names() -> None:
-    """They load what they stand for, so that no contract on imports would see what they bring."""
+    """Public names load modules as they are used, which the contracts on imports cannot see."""
     for file in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and node.module == "convergan":

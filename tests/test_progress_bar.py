@@ -1,4 +1,4 @@
-"""What long commands show in a terminal and in a log."""
+"""Progress of long commands in a terminal and in a log."""
 
 import io
 
@@ -9,7 +9,7 @@ from convergan.progress_bar import progress_bar
 
 
 def logged(monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False, unit: str = "images") -> str:
-    """What a log holds after 200 s in which 200 of 1,000 images were done."""
+    """Content of a log after 200 s in which 200 of 1,000 images were done."""
     now = [5.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     console = Console(file=io.StringIO(), force_terminal=False, width=80)

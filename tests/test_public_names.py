@@ -1,4 +1,4 @@
-"""The public names: what there is, where it is documented, and that docs and examples use no more."""
+"""The public names work and are documented, and documentation and examples use no other names."""
 
 import ast
 import doctest
@@ -36,12 +36,12 @@ TASKS = [
 
 
 def module_of(name: str) -> str:
-    """Where a name is defined, as the stub has it."""
+    """Module in which a name is defined, according to the stub."""
     return convergan._MODULE_OF[name]
 
 
 def page_of(name: str) -> Path:
-    """Where a name belongs: metrics with the scores, a study's statistics with these, and so on."""
+    """Page where a name belongs: that of scores for metrics, of statistics for a study's, and so on."""
     pages = {"metrics": "scores", "study": "study-statistics", "techniques": "techniques"}
     pages |= {"networks": "techniques", "distributed": "techniques"}
     if ".terms" in module_of(name):
@@ -92,18 +92,18 @@ def test_the_snippets_use_all_techniques() -> None:
 
 
 def private_names(code: str) -> list[str]:
-    """What a script takes from the package that is no public name of it."""
-    found = []
+    """Names that a script takes from the package and that are not public."""
+    private = []
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            found += [each.name for each in node.names if each.name.startswith("convergan.")]
+            private += [alias.name for alias in node.names if alias.name.startswith("convergan.")]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("convergan"):
-            names = [each.name for each in node.names]
+            names = [alias.name for alias in node.names]
             public = node.module == "convergan" and set(names) <= set(convergan.__all__)
-            found += [] if public else [f"{node.module}: {', '.join(names)}"]
+            private += [] if public else [f"{node.module}: {', '.join(names)}"]
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "convergan":
-            found += [] if node.attr in convergan.__all__ else [f"convergan.{node.attr}"]
-    return found
+            private += [] if node.attr in convergan.__all__ else [f"convergan.{node.attr}"]
+    return private
 
 
 def test_private_names_are_seen() -> None:
@@ -143,10 +143,10 @@ def test_type_checkers_see_every_name_as_it_is(tmp_path: Path) -> None:
     exported = {}
     for statement in stub.body:
         if isinstance(statement, ast.ImportFrom):
-            for each in statement.names:
+            for alias in statement.names:
                 # Only `X as X` is handed on by a stub.
-                assert each.asname == each.name
-                exported[each.name] = statement.module
+                assert alias.asname == alias.name
+                exported[alias.name] = statement.module
     assert list(exported) == NAMES
     for name, module in exported.items():
         assert getattr(convergan, name) is getattr(sys.modules[str(module)], name)
@@ -162,8 +162,8 @@ def test_the_example_of_a_docstring_runs(
     docstring = inspect.getdoc(getattr(convergan, name)) or ""
     test = doctest.DocTestParser().get_doctest(docstring, {}, name, None, None)
     assert test.examples
-    told: list[str] = []
-    assert doctest.DocTestRunner().run(test, out=told.append).failed == 0, "".join(told)
+    output: list[str] = []
+    assert doctest.DocTestRunner().run(test, out=output.append).failed == 0, "".join(output)
 
 
 def test_every_task_has_an_example() -> None:

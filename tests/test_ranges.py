@@ -1,4 +1,4 @@
-"""Ranges: two-sided for every number that a user can give, and the same by every way to give it."""
+"""Ranges: two-sided for every number that a user can set, and the same in every way of setting it."""
 
 import math
 from collections.abc import Iterator
@@ -27,25 +27,25 @@ while PENDING:
     CLASSES.append(PENDING.pop())
     PENDING += CLASSES[-1].__subclasses__()
 assert Sample in CLASSES and Plan in CLASSES and ScoreSettings in CLASSES
-CLASSES = [each for each in CLASSES if "__dataclass_fields__" in vars(each)]
+CLASSES = [cls for cls in CLASSES if "__dataclass_fields__" in vars(cls)]
 
 
 def numbers(declared: Any, limits: tuple[Any, ...] = ()) -> Iterator[tuple[type, tuple[Any, ...]]]:
-    """The number types in a type, each with what is declared beside it."""
+    """The number types in a type, each with what is declared beside it in `Annotated`."""
     if get_origin(declared) is Annotated:
         base, *own = get_args(declared)
         yield from numbers(base, tuple(own))
     elif declared in (int, float):
         yield declared, limits
     elif str(get_origin(declared)) != "typing.Literal":
-        for each in get_args(declared):
-            yield from numbers(each)
+        for argument in get_args(declared):
+            yield from numbers(argument)
 
 
 FIELDS = [
-    pytest.param(declared, id=f"{each.__name__}.{name}")
-    for each in CLASSES
-    for name, declared in declarations(each).items()
+    pytest.param(declared, id=f"{cls.__name__}.{name}")
+    for cls in CLASSES
+    for name, declared in declarations(cls).items()
     if any(numbers(declared))
 ]
 
@@ -163,8 +163,8 @@ def test_python_files_and_command_line_say_the_same(
     group, _, last = name.rpartition(".")
     option = name.replace("_", "-")
     with pytest.raises(UserError) as caught:
-        whole: Any = getattr(recipe, group) if group else recipe
-        replace(whole, **{last: value})
+        settings: Any = getattr(recipe, group) if group else recipe
+        replace(settings, **{last: value})
     assert str(caught.value) == f"{option}: expected {range_}, got {value}"
 
     values = recipe_to_dict(recipe)

@@ -43,16 +43,16 @@ def in_spans(page: Path) -> list[str]:
     return re.findall(r"`convergan ([^`]+)`", text)
 
 
-def run(command: str, more: list[str]) -> None:
+def run(command: str, options: list[str]) -> None:
     try:
-        code = main([*shlex.split(command), *more])
+        code = main([*shlex.split(command), *options])
     except SystemExit as end:  # after --help
         code = end.code  # type: ignore[assignment]
     assert code == 0, command
 
 
 def run_line(line: str) -> None:
-    """Runs a line of a page, a training as a short one; of a command that does not end its help."""
+    """Runs a line of a page: a short training, and only the help of a command that does not end."""
     program, command = line.split(" ", 1)
     assert program == "convergan"
     if command.startswith("study serve"):
@@ -78,27 +78,27 @@ def test_the_readmes_commands_one_after_the_other(
     write_folder(tmp_path / "images", labelled=5, unlabelled=5)
     write_folder(tmp_path / "new-images", labelled=2, seed=1)
     lines = [line for block in blocks(ROOT / "README.md", "bash") for line in block.splitlines()]
-    made = [line for line in lines if line.startswith("make ")]
-    assert made == ["make demo", "make test"]
+    make_lines = [line for line in lines if line.startswith("make ")]
+    assert make_lines == ["make demo", "make test"]
     run(demo(), QUICK)
     for line in lines:
-        if line not in made:
+        if line not in make_lines:
             run_line(line)
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + 6
     assert len(list((tmp_path / "samples").iterdir())) == 100
     assert (tmp_path / "runs" / "demo" / "report.html").exists()
     for command in in_spans(ROOT / "README.md"):
-        # Those whose data is not at hand here at least explain themselves.
+        # Commands whose data is not available here show their help instead.
         repeats = command.startswith("train --from")
-        more = [*QUICK, "--out", "runs/again"] if repeats else ["--help"]
-        run(command, more)
+        options = [*QUICK, "--out", "runs/again"] if repeats else ["--help"]
+        run(command, options)
 
 
 def figures_of_the_demo() -> tuple[str, Results]:
-    """The README's block, without blanks that break no line, and what results.json says in these numbers."""
+    """The README's output of the demo, and results with the numbers in it."""
     (block,) = [text for text in blocks(ROOT / "README.md", "") if "GAN" in text]
-    found = re.findall(r"^(?:supervised baseline|semi-supervised GAN) +(\d+) +(\d+) ", block, re.M)
-    (baseline, size), (errors, _) = [tuple(map(int, numbers)) for numbers in found]
+    rows = re.findall(r"^(?:supervised baseline|semi-supervised GAN) +(\d+) +(\d+) ", block, re.M)
+    (baseline, size), (errors, _) = [tuple(map(int, numbers)) for numbers in rows]
     return block, results_of(errors, baseline, size, decision="helped", p_value=0.0)
 
 
@@ -113,7 +113,7 @@ def shown(results: Results) -> str:
 def test_the_figures_of_the_demo_hold_together() -> None:
     block, results = figures_of_the_demo()
     assert shown(results) == block
-    # On another CPU they are others: so it says, and what was seen there.
+    # The figures differ on another CPU: the README says so, and gives figures of one.
     assert re.search(r"The last digits depend on the CPU.*made 62 and 12 errors", README, re.S)
 
 
@@ -121,7 +121,7 @@ def test_the_figures_of_the_demo_hold_together() -> None:
 def test_the_demo_comes_near_its_figures(
     bf16_units: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In full, as on a CPU with bf16 units and on one without; its seed alone moves the errors by more."""
+    """Train in full, with and without bf16 units; the choice of the seed changes the errors more."""
     monkeypatch.chdir(tmp_path)
     run(demo(), [])
     results = read_json(tmp_path / "runs" / "demo" / "results.json")
@@ -175,13 +175,13 @@ def test_every_snippet_runs(
         shutil.copytree(trained_run, "runs/mine")
     generator = np.random.default_rng(0)
     labels = np.arange(40) % 4
-    given = {
+    names = {
         "images": generator.integers(0, 256, (40, 8, 8), dtype=np.uint8),
         "labels": np.where(np.arange(40) < 30, labels, -1),
         "test_images": generator.integers(0, 256, (8, 8, 8), dtype=np.uint8),
         "test_labels": labels[:8],
     }
-    exec(compile(code, "snippet", "exec"), given)
+    exec(compile(code, "snippet", "exec"), names)
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,4 +1,4 @@
-"""Shapes stand in signatures: of every `forward`, and the tests check those of networks and techniques."""
+"""Every `forward` has shapes in its signature; the tests check those of networks and techniques."""
 
 import ast
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def forwards() -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def has_bare_tensor(annotation: ast.expr | None) -> bool:
-    """Whether a tensor is named without its shape, or nothing is."""
+    """Return whether an annotation is missing or names a tensor without its shape."""
     if annotation is None:
         return True
     shaped = {
@@ -45,11 +45,11 @@ def has_bare_tensor(annotation: ast.expr | None) -> bool:
 
 
 def test_no_forward_is_without_shapes() -> None:
-    found = list(forwards())
-    assert len(found) > 30
+    methods = list(forwards())
+    assert len(methods) > 30
     bare = [
         place
-        for place, node in found
+        for place, node in methods
         if any(
             has_bare_tensor(annotation)
             for annotation in (*(arg.annotation for arg in node.args.args[1:]), node.returns)

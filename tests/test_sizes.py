@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "convergan"
 
 FILE_LINES = 400
 FUNCTION_LINES = 80
-"""From `def` to the last line, docstring included."""
+"""Most lines of a function, from `def` to the last one, docstring included."""
 LONGER_FUNCTIONS = {"training/loop.py:course": 130}
 
 
@@ -18,10 +18,10 @@ def too_long(name: str, source: str) -> Iterator[str]:
         yield f"{name}: expected at most {FILE_LINES} lines, got {lines}; divide it by its reasons"
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            most = LONGER_FUNCTIONS.get(f"{name}:{node.name}", FUNCTION_LINES)
+            limit = LONGER_FUNCTIONS.get(f"{name}:{node.name}", FUNCTION_LINES)
             lines = (node.end_lineno or 0) - node.lineno + 1
-            if lines > most:
-                yield f"{name}: expected at most {most} lines of {node.name}, got {lines}; divide it"
+            if lines > limit:
+                yield f"{name}: expected at most {limit} lines of {node.name}, got {lines}; divide it"
 
 
 def test_no_file_and_no_function_is_too_long() -> None:

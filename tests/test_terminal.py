@@ -1,4 +1,4 @@
-"""What is said can be shown in every encoding."""
+"""Messages can be shown in every encoding."""
 
 import os
 import subprocess
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import convergan.terminal  # noqa: F401  registers how
+import convergan.terminal  # noqa: F401  registers the error handler
 
-# No part of Python's own help for such a locale.
+# Python itself must not help with such a locale.
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 TRAIN = """
@@ -25,14 +25,14 @@ train(replace(PRESETS["digits"], epochs=1, networks=networks), Path("run"))
 
 
 def test_what_an_encoding_lacks_is_spelled_out() -> None:
-    said = (
+    text = (
         "12.4\N{NO-BREAK SPACE}% \N{PLUS-MINUS SIGN} 1 \N{EN DASH} \N{LEFT DOUBLE QUOTATION MARK}"
     )
-    assert said.encode("ascii", "convergan.spelled") == b'12.4 % +- 1 - "'
-    assert said.encode("latin-1", "convergan.spelled") == b'12.4\xa0% \xb1 1 - "'
+    assert text.encode("ascii", "convergan.spelled") == b'12.4 % +- 1 - "'
+    assert text.encode("latin-1", "convergan.spelled") == b'12.4\xa0% \xb1 1 - "'
     # What has no other spelling, such as a letter of a file's name or a byte that is none.
     assert "ä\udc80\N{SNOWMAN}".encode("ascii", "convergan.spelled") == b"\\xe4\\udc80\\u2603"
-    assert said.encode("utf-8", "convergan.spelled").decode() == said
+    assert text.encode("utf-8", "convergan.spelled").decode() == text
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_training_from_python_ends_with_its_verdict(
         capture_output=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    shown = done.stdout.decode(encoding)
-    assert "supervised baseline misclassifies" in shown and "report: run" in shown
-    assert ("\N{NO-BREAK SPACE}%" in shown) == (encoding != "ascii")
-    assert " %" in shown.replace("\N{NO-BREAK SPACE}", " ") and "\\x" not in shown
+    output = done.stdout.decode(encoding)
+    assert "supervised baseline misclassifies" in output and "report: run" in output
+    assert ("\N{NO-BREAK SPACE}%" in output) == (encoding != "ascii")
+    assert " %" in output.replace("\N{NO-BREAK SPACE}", " ") and "\\x" not in output

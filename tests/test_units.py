@@ -6,7 +6,7 @@ from convergan.units import bytes_in_words
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
+    ("count", "expected"),
     [
         (0, "0 bytes"),
         (960, "960 bytes"),
@@ -18,5 +18,5 @@ from convergan.units import bytes_in_words
         (1_730e9, "1,730 GB"),
     ],
 )
-def test_bytes_are_told_in_the_unit_that_fits(count: float, said: str) -> None:
-    assert bytes_in_words(count) == said
+def test_bytes_are_told_in_the_unit_that_fits(count: float, expected: str) -> None:
+    assert bytes_in_words(count) == expected

@@ -42,7 +42,7 @@ Path("modules.json").write_text(json.dumps(files), encoding="utf-8")
 
 
 def environment() -> dict[str, str]:
-    """What tells a process nothing of the checkout."""
+    """Environment variables that tell a process nothing of the checkout."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
@@ -58,7 +58,7 @@ def run(*words: object, cwd: Path, timeout: float = 120) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built without a network from a copy: nothing is left in the checkout."""
+    """The wheel, built without a network from a copy, so that nothing is left in the checkout."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
@@ -84,7 +84,7 @@ def installed(wheel: Path, folder: Path) -> Path:
 
 
 def use(python: Path, folder: Path) -> dict[str, str]:
-    """Trains, predicts, samples, makes a study and opens it; gives the files of all modules imported."""
+    """Trains, predicts, samples, makes a study and opens it; returns the files of all modules imported."""
     shutil.copytree(DIGITS, folder / "digits")
     write_folder(folder / "real", labelled=4)
     write_folder(folder / "generated", labelled=4, seed=1)
@@ -145,27 +145,27 @@ def test_everything_of_the_package_is_in_the_wheel(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if name.startswith("convergan/")}
     source = ROOT / "src"
-    there = {
+    expected = {
         path.relative_to(source).as_posix()
         for path in (source / "convergan").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    assert packed == there
+    assert packed == expected
 
 
 def test_the_wheel_works_away_from_the_checkout(wheel: Path, tmp_path: Path) -> None:
     python = installed(wheel, tmp_path / "environment")
     assert "convergan 0." in run(python.parent / "convergan", "--version", cwd=tmp_path)
     files = use(python, tmp_path)
-    ours = {name: file for name, file in files.items() if name.split(".")[0] == "convergan"}
-    assert len(ours) > 100
-    assert all(Path(file).is_relative_to(tmp_path / "environment") for file in ours.values())
-    # The tests' own environment may lie in the checkout, and a checkout's code in no other way.
-    others = Path(sysconfig.get_path("purelib"))
+    modules = {name: file for name, file in files.items() if name.split(".")[0] == "convergan"}
+    assert len(modules) > 100
+    assert all(Path(file).is_relative_to(tmp_path / "environment") for file in modules.values())
+    # The tests' own environment may be in the checkout; nothing else may be used from there.
+    site_packages = Path(sysconfig.get_path("purelib"))
     strays = [
         file
         for file in files.values()
-        if Path(file).is_relative_to(ROOT) and not Path(file).is_relative_to(others)
+        if Path(file).is_relative_to(ROOT) and not Path(file).is_relative_to(site_packages)
     ]
     assert strays == []
 
@@ -175,12 +175,12 @@ def find_python(version: str) -> Path:
     if sys.version_info[:2] == tuple(map(int, version.split("."))):
         return Path(sys.executable)
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
-    for each in filter(None, found):
+    candidates = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
+    for python in filter(None, candidates):
         # pyenv has a file on the path for every version that it has installed or ever had.
-        works = subprocess.run([each, "-c", "import venv, ensurepip"], capture_output=True)
+        works = subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True)
         if works.returncode == 0:
-            return Path(each)
+            return Path(python)
     pytest.skip(f"no Python {version} on this machine, on the path or in {pyenv}")
 
 
@@ -189,22 +189,20 @@ def find_python(version: str) -> Path:
 def test_the_wheel_installs_into_an_empty_environment(
     version: str, wheel: Path, tmp_path: Path
 ) -> None:
-    """With what it needs, from the package index: gigabytes where that has torch for CUDA alone."""
+    """Install dependencies from the package index: gigabytes if that has torch for CUDA alone."""
     run(find_python(version), "-m", "venv", tmp_path / "environment", cwd=tmp_path)
     python = tmp_path / "environment" / "bin" / "python"
     constraints = ROOT / "constraints.txt"
     install = [python, "-m", "pip", "install", "--quiet", "-c", constraints, f"{wheel}[study]"]
     run(*install, cwd=tmp_path, timeout=3600)
     files = use(python, tmp_path)
-    apart = (tmp_path / "environment", *map(Path, sys_paths(python, tmp_path)))
+    folders = (tmp_path / "environment", *map(Path, sys_paths(python, tmp_path)))
     # Some of torch's modules have names of files that are nowhere.
     for file in filter(os.path.isabs, files.values()):
-        assert any(Path(file).is_relative_to(place) for place in apart)
+        assert any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def sys_paths(python: Path, folder: Path) -> list[str]:
     """The folders of an interpreter's own modules."""
-    asked = (
-        "import sysconfig; print(sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))"
-    )
-    return run(python, "-c", asked, cwd=folder).split()
+    code = "import sysconfig; print(sysconfig.get_path('stdlib'), sysconfig.get_path('platstdlib'))"
+    return run(python, "-c", code, cwd=folder).split()

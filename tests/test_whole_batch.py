@@ -1,4 +1,4 @@
-"""A batch that several ranks hold together: what each has of it makes the whole."""
+"""A batch that is divided over several ranks: their parts together are the whole."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,11 +21,11 @@ from convergan.whole_batch import (
 
 RANKS = 3
 SIZES = [2, 1, 4]
-WHOLE = torch.arange(RANKS * sum(SIZES))
+BATCH = torch.arange(RANKS * sum(SIZES))
 
 
 def parts_of(values: Tensor) -> list[Tensor]:
-    """The rows of a whole batch that each rank has: of every group an equal share."""
+    """The rows of a whole batch by rank: an equal share of every group."""
     groups = values.split([RANKS * size for size in SIZES])
     return [torch.cat([group.chunk(RANKS)[number] for group in groups]) for number in range(RANKS)]
 
@@ -50,19 +50,19 @@ def seeded() -> Iterator[None]:
 
 def test_ranks_draw_together_what_one_process_draws(as_rank: Callable[[int], None]) -> None:
     with seeded():
-        whole = torch.rand(len(WHOLE), 5), torch.rand(len(WHOLE))
-        after = torch.rand(())
-    for number, parts in enumerate(zip(*map(parts_of, whole), strict=True)):
+        values = torch.rand(len(BATCH), 5), torch.rand(len(BATCH))
+        next_value = torch.rand(())
+    for number, parts in enumerate(zip(*map(parts_of, values), strict=True)):
         as_rank(number)
         with seeded():
             with batch_of_ranks(SIZES):
-                drawn = [
+                draws = [
                     draw_rows(lambda rows: torch.rand(rows, 5), sum(SIZES)),
                     draw_rows(torch.rand, sum(SIZES)),
                 ]
-                assert rows_in_all(sum(SIZES)) == len(WHOLE)
-            assert torch.equal(torch.rand(()), after)
-        assert all(map(torch.equal, drawn, parts))
+                assert rows_in_all(sum(SIZES)) == len(BATCH)
+            assert torch.equal(torch.rand(()), next_value)
+        assert all(map(torch.equal, draws, parts))
 
 
 def test_other_rows_than_those_of_the_batch_are_drawn_alike(
@@ -80,17 +80,17 @@ def test_blocks_are_the_parts_of_those_of_the_whole(
     as_rank: Callable[[int], None], blocks: int
 ) -> None:
     with seeded():
-        drawn = torch.cat([torch.rand(len(block)) for block in WHOLE.chunk(blocks)])
-    for number, (rows, numbers) in enumerate(zip(parts_of(WHOLE), parts_of(drawn), strict=True)):
+        draws = torch.cat([torch.rand(len(block)) for block in BATCH.chunk(blocks)])
+    for number, (rows, numbers) in enumerate(zip(parts_of(BATCH), parts_of(draws), strict=True)):
         as_rank(number)
-        found, found_numbers = [], []
+        row_blocks, number_blocks = [], []
         with seeded(), batch_of_ranks(SIZES):
             for block in blocks_of_rows(rows, blocks):
-                found.append(block)
-                found_numbers.append(draw_rows(torch.rand, len(block)))
-        assert len(found) == len(WHOLE.chunk(blocks))
-        assert torch.equal(torch.cat(found), rows)
-        assert torch.equal(torch.cat(found_numbers), numbers)
+                row_blocks.append(block)
+                number_blocks.append(draw_rows(torch.rand, len(block)))
+        assert len(row_blocks) == len(BATCH.chunk(blocks))
+        assert torch.equal(torch.cat(row_blocks), rows)
+        assert torch.equal(torch.cat(number_blocks), numbers)
 
 
 def test_a_process_alone_has_all_rows() -> None:
@@ -109,7 +109,7 @@ def test_halves_are_those_of_the_whole(as_rank: Callable[[int], None], size: int
         with batch_of_ranks([size]):
             halves.append(rows_of_halves(size))
     assert [sum(half) for half in halves] == [size] * RANKS
-    first, second = (sum(of_ranks) for of_ranks in zip(*halves, strict=True))
+    first, second = (sum(counts) for counts in zip(*halves, strict=True))
     assert [first, second] == [RANKS * size - RANKS * size // 2, RANKS * size // 2]
     # The first ranks have the first rows.
     assert halves[0] == [size, 0] and halves[-1] == [0, size]
@@ -117,9 +117,9 @@ def test_halves_are_those_of_the_whole(as_rank: Callable[[int], None], size: int
 
 def test_a_form_with_other_rows() -> None:
     maps = torch.zeros(2, 3, 4, 4, dtype=torch.float64).to(memory_format=torch.channels_last)
-    other = with_rows(maps, 5)
-    assert other.shape == (5, 3, 4, 4) and other.dtype == torch.float64
-    assert other.is_contiguous(memory_format=torch.channels_last)
+    resized = with_rows(maps, 5)
+    assert resized.shape == (5, 3, 4, 4) and resized.dtype == torch.float64
+    assert resized.is_contiguous(memory_format=torch.channels_last)
     assert with_rows(maps, 2) is maps
 
 

@@ -1,4 +1,4 @@
-"""What the tests of benchmarks share: a small data set in parquet files."""
+"""Fixtures of the tests of benchmarks, such as a small data set in parquet files."""
 
 import pickle
 from contextlib import AbstractContextManager, nullcontext
@@ -19,7 +19,7 @@ from parquet_images import write_parquet
 
 @pytest.fixture(scope="session")
 def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """scikit-learn's digits as the hub keeps MNIST."""
+    """scikit-learn's digits, stored as the hub stores MNIST."""
     folder = tmp_path_factory.mktemp("digits")
     data = open_data_set(DataSettings(source="digits"))
     assert data.test is not None
@@ -31,13 +31,13 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def less_to_compute(empty_charts: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The matrix product that floors are made of takes a millisecond in place of a tenth of a second."""
+    """Make the matrix product that floors are derived from take a millisecond, not a tenth of a second."""
     monkeypatch.setitem(measure._SIDES, "cpu", 256)
 
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparisons start no processes, which takes seconds; what those would be sent is still pickled."""
+    """Let comparisons start no processes, which takes seconds; the tasks for them are still pickled."""
 
     def run_here(make_task: object, _device: object = "cpu") -> AbstractContextManager[Task]:
         return nullcontext(pickle.loads(pickle.dumps(make_task))())

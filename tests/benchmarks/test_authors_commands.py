@@ -1,4 +1,4 @@
-"""The benchmarks of what is the authors': in small, they run and write rows that hold together."""
+"""The benchmarks against the authors' code run at a small scale and write consistent rows."""
 
 import json
 import sys

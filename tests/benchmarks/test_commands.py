@@ -1,4 +1,4 @@
-"""The commands of the benchmarks run, in small, and write rows that hold together."""
+"""The commands of the benchmarks run at a small scale and write consistent rows."""
 
 import json
 import sys
@@ -58,7 +58,7 @@ Command = Callable[..., Rows]
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs a benchmark's command; gives the rows that it writes, away from those that are committed."""
+    """Runs a benchmark's command and returns the rows that it writes, apart from the committed ones."""
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
 
@@ -66,20 +66,20 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
         monkeypatch.setattr(sys, "argv", [f"{benchmark.__name__}.py", *map(str, words)])
         benchmark.main()
         (path,) = (tmp_path / "results").glob("*.json")
-        written: Rows = json.loads(path.read_text())
-        for row in written:
+        results: Rows = json.loads(path.read_text())
+        for row in results:
             assert row.keys() >= KEYS
             assert row["command"].startswith(f"python benchmarks/{benchmark.__name__}.py")
             if row["floor"] is not None:
                 assert row["times_floor"] == pytest.approx(row["ours"] / row["floor"])
-        return written
+        return results
 
     return run
 
 
 @pytest.fixture(scope="session")
 def mnist_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random images of MNIST's size as the hub keeps MNIST."""
+    """Random images of MNIST's size, stored as the hub stores MNIST."""
     return write_splits(tmp_path_factory.mktemp("mnist"), (28, 28, 1), "image", train=1000, test=50)
 
 
@@ -92,7 +92,7 @@ def write_splits(folder: Path, shape: tuple[int, int, int], column: str, **count
 
 
 def require_one_turn(row: dict[str, Any]) -> None:
-    """Of a single turn: the ratio is that of its two times."""
+    """Check a row of a single turn, whose ratio is that of its two times."""
     assert (row["repeats"], row["unit"], row["device"]) == (1, "seconds", "cpu, 1 thread")
     assert row["times_faster_quartiles"] == 3 * [row["times_faster"]]
     assert row["times_faster"] == pytest.approx(row["peer"] / row["ours"], abs=1e-4)
@@ -136,15 +136,15 @@ def test_an_epoch(
 
 @pytest.fixture
 def small_mnist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recipe:
-    """The recipe `mnist` in small, one epoch; what the long runs of it keep goes to a folder of its own."""
-    kept = tmp_path / "kept"
+    """The recipe `mnist` with small networks and one epoch; its long runs keep results in another folder."""
+    folder = tmp_path / "kept"
     small = replace(PRESETS["mnist"], networks=NETWORKS, epochs=1)
     monkeypatch.setitem(PRESETS, "mnist", small)
     monkeypatch.setattr(mnist_paths, "EPOCHS", 1)
-    monkeypatch.setattr(mnist_paths, "REFERENCE", kept / "mnist-reference-path")
-    monkeypatch.setattr(mnist_paths, "FAST", kept / "mnist-fast-path")
+    monkeypatch.setattr(mnist_paths, "REFERENCE", folder / "mnist-reference-path")
+    monkeypatch.setattr(mnist_paths, "FAST", folder / "mnist-fast-path")
     for benchmark in (mnist_100, mnist_paths):
-        monkeypatch.setattr(benchmark, "MNIST_100", kept / "mnist-100")
+        monkeypatch.setattr(benchmark, "MNIST_100", folder / "mnist-100")
     return small
 
 
@@ -157,19 +157,19 @@ def test_mnist_with_100_labels_and_its_reference_path(
     assert fast["ours"] == sum(fast["ours_by_seed"]) / 2 and fast["peer"] > 0
     assert f", {small_mnist.epochs} epochs," in fast["setting"]
     assert (len(list(mnist_100.MNIST_100.glob("*-metrics.jsonl")))) == 2
-    # Of a seed that is not asked for there is nothing in the row.
-    (one,) = command(mnist_100, *words, 1)
-    assert (one["seeds"], one["ours"]) == ([1], fast["ours_by_seed"][1])
+    # The row has nothing of a seed that is not asked for.
+    (single,) = command(mnist_100, *words, 1)
+    assert (single["seeds"], single["ours"]) == ([1], fast["ours_by_seed"][1])
     (tmp_path / "results" / "mnist-100.json").unlink()
 
     (paths,) = command(mnist_paths, *words, 0, 1, "--kept")
     assert paths["ours_by_seed"] == fast["ours_by_seed"]
     assert paths["trained_at_commits_by_seed"] == fast["trained_at_commits_by_seed"]
     assert not mnist_paths.FAST.exists()
-    # Else the fast path is trained here too: the same computation, without the baseline beside it.
-    (again,) = command(mnist_paths, *words, 1, 2)
-    assert again["seeds"] == [1, 2]
-    assert (again["ours_by_seed"][0], again["peer_by_seed"][0]) == (
+    # Without --kept the fast path is trained too: the same computation, without the baseline.
+    (retrained,) = command(mnist_paths, *words, 1, 2)
+    assert retrained["seeds"] == [1, 2]
+    assert (retrained["ours_by_seed"][0], retrained["peer_by_seed"][0]) == (
         paths["ours_by_seed"][1], paths["peer_by_seed"][1],
     )  # fmt: skip
     noise = [
@@ -193,7 +193,7 @@ def test_data_of_two_sizes(
     for row in (seconds, memory):
         low, middle, high = row["share_of_peer_quartiles"]
         assert 0 < low <= middle <= high and row["share_of_peer"] == middle
-    # What a process with torch in it cannot do without, and what twice 1,297 images do not add.
+    # torch alone takes more than 30 MB, and twice 1,297 images take hardly more than once.
     assert memory["peer"] > 30 and memory["share_of_peer"] == pytest.approx(1, abs=0.2)
 
 
@@ -225,25 +225,25 @@ def test_minibatch_discrimination(
     monkeypatch.setattr(
         minibatch_discrimination, "SHAPES", (((40, 20, 5), [40]), ((40, 20, 50), [15, 25]))
     )
-    found = command(minibatch_discrimination, "--repeats", 1, "--threads", 1)
+    results = command(minibatch_discrimination, "--repeats", 1, "--threads", 1)
     peers = 2 * ["broadcasting", "torch.cdist"]
-    assert [row["peer_name"] for row in found] == peers
-    assert found[2]["setting"].endswith("compared with both halves")
+    assert [row["peer_name"] for row in results] == peers
+    assert results[2]["setting"].endswith("compared with both halves")
 
 
 def test_ways_that_differ_are_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     projected, sums_gradient = torch.randn(20, 5, 5), torch.rand(1, 20, 5)
     ways = [minibatch_discrimination.by_cdist]
-    near = partial(
+    require_equal = partial(
         minibatch_discrimination.require_equal, sums_gradient=sums_gradient, ways=ways, rtol=1e-4
     )
-    near(projected, [20], atol=1e-4)
-    ours = minibatch_discrimination.sums_over_others
+    require_equal(projected, [20], atol=1e-4)
+    original = minibatch_discrimination.sums_over_others
     monkeypatch.setattr(
-        minibatch_discrimination, "sums_over_others", lambda *words: 1.01 * ours(*words)
+        minibatch_discrimination, "sums_over_others", lambda *words: 1.01 * original(*words)
     )
     with pytest.raises(AssertionError):
-        near(projected, [20], atol=1e-4)
+        require_equal(projected, [20], atol=1e-4)
 
 
 def test_virtual_batch_normalization(
@@ -254,9 +254,9 @@ def test_virtual_batch_normalization(
         "conv": virtual_batch_norm.conv_generator(8, 32, 4),
     }
     monkeypatch.setattr(virtual_batch_norm, "generators", lambda: small)
-    found = command(virtual_batch_norm, "--repeats", 1, "--threads", 1)
-    assert [row["setting"].split(",")[0] for row in found] == ["dense", "conv"]
-    assert all(row["times_floor"] > 1 for row in found)
+    results = command(virtual_batch_norm, "--repeats", 1, "--threads", 1)
+    assert [row["setting"].split(",")[0] for row in results] == ["dense", "conv"]
+    assert all(row["times_floor"] > 1 for row in results)
 
 
 def test_memory_of_minibatch_discrimination(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,9 +265,9 @@ def test_memory_of_minibatch_discrimination(monkeypatch: pytest.MonkeyPatch) -> 
     assert peak > 4 * n * n * kernels * kernel_size / 1e6
     peaks = {"ours": 2.0, "broadcasting": peak, "torch.cdist": 3.0}
     monkeypatch.setattr(minibatch_discrimination, "peak_mb", lambda name, _: peaks[name])
-    found = minibatch_discrimination.measure_memory(shape)
-    assert [(row["ours"], row["peer"]) for row in found] == [(2.0, peak), (2.0, 3.0)]
-    assert all(row.keys() >= KEYS for row in found)
+    results = minibatch_discrimination.measure_memory(shape)
+    assert [(row["ours"], row["peer"]) for row in results] == [(2.0, peak), (2.0, 3.0)]
+    assert all(row.keys() >= KEYS for row in results)
 
 
 def test_a_reference_run_keeps_how_it_was_computed(
@@ -278,16 +278,16 @@ def test_a_reference_run_keeps_how_it_was_computed(
     recipe = without_baseline(replace(PRESETS["mnist"], networks=NETWORKS), digits_folder)
     hardware = replace(recipe.hardware, precision="32-true", noise="fresh")
     run = RunFolder(tmp_path / "run")
-    # The second process finds it done.
+    # The second call finds the run finished.
     for _ in range(2):
         results = mnist_paths.train_to_the_epoch(replace(recipe, hardware=hardware), run)
     assert len(run.metrics.read_text().splitlines()) == 1
     with pytest.raises(UserError, match=r"hardware\.precision: expected 'fp32' as in"):
         mnist_paths.train_to_the_epoch(recipe, run)
     keep(run, results, tmp_path, 0)
-    kept = read_json(tmp_path / "0-results.json")
-    assert kept.pop("trained_at_commits") == [str(read_json(run.manifest)["git_commit"])]
-    assert kept == {
+    saved = read_json(tmp_path / "0-results.json")
+    assert saved.pop("trained_at_commits") == [str(read_json(run.manifest)["git_commit"])]
+    assert saved == {
         "device": "cpu, 1 thread",
         "precision": "32-true",
         "noise": "fresh",
@@ -303,17 +303,17 @@ def test_samples_of_two_generators(
     quiet: Console,
     tmp_path: Path,
 ) -> None:
-    other = tmp_path / "other"
-    train(replace(quick_recipe, seed=1, epochs=1), other, console=quiet)
+    classifier = tmp_path / "other"
+    train(replace(quick_recipe, seed=1, epochs=1), classifier, console=quiet)
     words = ["--data", digits_folder, "--count", 250, "--images", tmp_path]
     words += ["--feature-matching", trained_run, "--minibatch", trained_run]
-    found = command(mnist_samples, *words, "--classifier", other)
-    assert Counter(row["unit"] for row in found) == {
+    results = command(mnist_samples, *words, "--classifier", classifier)
+    assert Counter(row["unit"] for row in results) == {
         "Inception score": 2,
         "precision": 2,
         "recall": 2,
     }
-    for row in found:
+    for row in results:
         low, high = row["interval"]
         assert 0 <= low <= row["ours"] <= high
         assert (row["generator"]["seed"], row["classifier"]["seed"]) == (0, 1)
@@ -324,12 +324,12 @@ def test_samples_of_two_generators(
     with pytest.raises(SystemExit, match="expected a run that trained neither generator"):
         command(mnist_samples, *words, "--classifier", trained_run)
     with pytest.raises(SystemExit, match="--images: expected a folder, got"):
-        command(mnist_samples, *words, "--classifier", other, "--images", tmp_path / "none")
+        command(mnist_samples, *words, "--classifier", classifier, "--images", tmp_path / "none")
 
 
 @pytest.fixture
 def small_digits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recipe `digits` in small, one epoch."""
+    """The recipe `digits` with small networks and one epoch."""
     recipe = PRESETS["digits"]
     assert isinstance(recipe.networks, MLPSettings)
     networks = replace(recipe.networks, hidden=(60, 40), generator_hidden=(40,))
@@ -373,7 +373,7 @@ def test_a_load_without_postgresql_has_a_row_of_sqlite(
         raise NoPostgreSQL("PostgreSQL is not on this machine")
 
     measured = study_load.Measured(seconds={"vote": [0.01, 0.02], "image": [0.01]})
-    monkeypatch.setattr(study_load, "load", lambda where, **sizes: measured)
+    monkeypatch.setattr(study_load, "load", lambda database_url, **sizes: measured)
     monkeypatch.setattr(study_load, "postgres_server", missing)
     (row,) = command(study_load)
     assert row["setting"].endswith("SQLite")
@@ -407,16 +407,16 @@ def test_views_beside_those_of_another(command: Command, monkeypatch: pytest.Mon
     # kornia is installed for the measurement alone.
     monkeypatch.setattr(augmentation, "kornia_views", augmentation.our_views)
     monkeypatch.setattr(augmentation.torch, "set_num_threads", lambda count: None)
-    written = command(augmentation, "--repeats", 1)
-    assert [row["setting"].split(",")[0] for row in written] == [
+    results = command(augmentation, "--repeats", 1)
+    assert [row["setting"].split(",")[0] for row in results] == [
         kind for kind, _ in augmentation.SETTINGS
     ]
-    assert all(row["floor"] > 0 and 0 < row["ours"] < 10 and row["repeats"] == 1 for row in written)
+    assert all(row["floor"] > 0 and 0 < row["ours"] < 10 and row["repeats"] == 1 for row in results)
 
 
 def test_the_start_is_timed_to_the_end_of_the_first_step(tmp_path: Path) -> None:
     words = ["train", "digits", "--out", "run", "--hardware.accelerator", "cpu"]
     source = start_up.ROOT / "src"
-    start = start_up.cpu_seconds(start_up.TO_THE_FIRST_STEP, words, source, tmp_path)
-    of_torch = start_up.cpu_seconds(start_up.TO_TORCH, [], source, tmp_path)
-    assert 0 < of_torch < start < 30
+    step_seconds = start_up.cpu_seconds(start_up.TO_THE_FIRST_STEP, words, source, tmp_path)
+    torch_seconds = start_up.cpu_seconds(start_up.TO_TORCH, [], source, tmp_path)
+    assert 0 < torch_seconds < step_seconds < 30

@@ -1,4 +1,4 @@
-"""Comparisons of techniques with their plain forms run, and give rows that hold together."""
+"""Comparisons of techniques with their plain forms run, and give consistent rows."""
 
 from typing import Any
 
@@ -28,10 +28,10 @@ def test_each_row_holds_together(in_this_process: None) -> None:
 
 
 def test_a_difference_of_the_two_ways_stops_the_comparison() -> None:
-    ours, noise = virtual_batch_norm.dense_generator(8, 4)
-    other, _ = virtual_batch_norm.dense_generator(8, 4)
-    of_images = ours(noise)
+    own_generator, noise = virtual_batch_norm.dense_generator(8, 4)
+    peer_generator, _ = virtual_batch_norm.dense_generator(8, 4)
+    images_gradient = own_generator(noise)
     with pytest.raises(AssertionError, match="not close"):
         virtual_batch_norm.require_equal(
-            ours, virtual_batch_norm.TwoForwards(other), noise, of_images
+            own_generator, virtual_batch_norm.TwoForwards(peer_generator), noise, images_gradient
         )

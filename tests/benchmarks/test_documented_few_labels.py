@@ -18,21 +18,23 @@ def spread(values: Iterable[float], digits: int = 1) -> str:
 
 def by_setting(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[float]]]:
     """Errors by setting and method, in the order of the JSON."""
-    found: dict[str, dict[str, list[float]]] = {}
+    errors: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        methods = found.setdefault(row["setting"], {"convergan": row["ours_by_draw"]})
+        methods = errors.setdefault(row["setting"], {"convergan": row["ours_by_draw"]})
         methods[row["peer_name"]] = row["peer_by_draw"]
-    return found
+    return errors
 
 
 def test_five_minutes_of_a_folder() -> None:
     settings = by_setting(results("few-labels-5-minutes"))
-    shown = table("results.md", "Your own images and a few labels")
-    assert len(shown) == len(settings)
-    for (classes, ours, short), (setting, methods) in zip(shown, settings.items(), strict=True):
+    rows = table("results.md", "Your own images and a few labels")
+    assert len(rows) == len(settings)
+    for (classes, convergan, short_cnn), (setting, methods) in zip(
+        rows, settings.items(), strict=True
+    ):
         assert classes in setting
-        assert ours == spread(methods["convergan"])
-        assert short == spread(methods["CNN-35s"])
+        assert convergan == spread(methods["convergan"])
+        assert short_cnn == spread(methods["CNN-35s"])
 
 
 def test_two_minutes_of_each_method() -> None:
@@ -44,11 +46,11 @@ def test_two_minutes_of_each_method() -> None:
         "a frozen ImageNet network, linear": "frozen", "convergan": "convergan",
         "convergan without a baseline (`--no-baseline`)": "convergan-alone",
     }  # fmt: skip
-    shown = {
+    rows = {
         method: cells for method, *cells in table("results.md", "Two minutes of each method", 0)
     }
-    assert shown.keys() == names.keys()
-    for method, cells in shown.items():
+    assert rows.keys() == names.keys()
+    for method, cells in rows.items():
         for cell, methods in zip(cells, settings.values(), strict=True):
             expected = methods.get(names[method])
             assert cell.replace("**", "") == ("" if expected is None else spread(expected)), method
@@ -60,17 +62,17 @@ def test_two_minutes_of_each_method() -> None:
             if name not in ("frozen", "convergan-alone")
         }
         best = min(rivals.values())
-        bold = {names[method] for method, cells in shown.items() if cells[column].startswith("**")}
+        bold = {names[method] for method, cells in rows.items() if cells[column].startswith("**")}
         assert bold == {name for name, rate in rivals.items() if rate == best}
 
 
 def test_draws_that_chose_nothing() -> None:
     settings = by_setting(results("few-labels-2-minutes-six-draws"))
-    shown = {
+    rows = {
         method: cells for method, *cells in table("results.md", "Two minutes of each method", 1)
     }
-    assert shown.keys() == {"FixMatch", "convergan"}
-    for method, cells in shown.items():
+    assert rows.keys() == {"FixMatch", "convergan"}
+    for method, cells in rows.items():
         assert cells == [spread(methods[method][3:]) for methods in settings.values()]
 
 
@@ -81,12 +83,12 @@ def test_parts_of_a_recipe() -> None:
         "labels alone, without augmentation": "labels alone, no augmentation",
     }  # fmt: skip
     settings = by_setting(results("ablation"))
-    shown = {
+    rows = {
         variant: cells
         for variant, *cells in table("results.md", "What each part of a recipe brings")
     }
-    assert shown.keys() == variants.keys() and len(settings) == 2
-    for name, cells in shown.items():
+    assert rows.keys() == variants.keys() and len(settings) == 2
+    for name, cells in rows.items():
         for cell, rates in zip(
             cells, (settings[key][variants[name]] for key in sorted(settings)), strict=True
         ):
@@ -125,6 +127,6 @@ def test_twenty_labels() -> None:
     rates = [100 * record["last_errors"] / record["test_size"] for record in records]
     text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
     page = " ".join(text.split())
-    shown = ", ".join(f"{rate:.2f}" for rate in rates)
+    figures = ", ".join(f"{rate:.2f}" for rate in rates)
     assert len(rates) == 10
-    assert f"{shown} %: mean {mean(rates):.2f}, median {median(rates):.2f} %" in page
+    assert f"{figures} %: mean {mean(rates):.2f}, median {median(rates):.2f} %" in page

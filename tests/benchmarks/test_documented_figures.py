@@ -14,17 +14,17 @@ def figures(text: str) -> list[str]:
 
 
 def shows(text: str, *values: float | None) -> bool:
-    """Whether all figures of a text are these values, in this order, rounded to the digits shown; the first
-    is shown if there is one."""
-    shown = figures(text)
-    return len(shown) in range(1 if values[0] is not None else 0, len(values) + 1) and all(
+    """Return whether the figures of a text are the first of these values, rounded to the digits shown; the
+    first value must be there unless it is None."""
+    numbers = figures(text)
+    return len(numbers) in range(1 if values[0] is not None else 0, len(values) + 1) and all(
         value is not None and is_rounded(figure, value)
-        for figure, value in zip(shown, values, strict=False)
+        for figure, value in zip(numbers, values, strict=False)
     )
 
 
 def is_rounded(figure: str, value: float) -> bool:
-    # Of two that are as near, either.
+    # A value halfway between two roundings may be rounded either way.
     last_digit = 0.1 ** len(figure.partition(".")[2])
     return abs(float(figure.replace(",", "")) - value) < 0.500001 * last_digit
 
@@ -34,11 +34,11 @@ def test_errors_with_few_labels() -> None:
         return f"{row[side]:.1f} ± {row[f'{side}_stdev']:.1f}"
 
     def by_seed(row: Row, side: str) -> str:
-        return ", ".join(f"{each:,}" for each in row[f"{side}_by_seed"])
+        return ", ".join(f"{count:,}" for count in row[f"{side}_by_seed"])
 
     recipes_noise, papers_noise = results("digits-100")
     (mnist,), (junk,) = map(results, ("mnist-100", "junk"))
-    shown = table("results.md", "Errors with few labels")
+    rows = table("results.md", "Errors with few labels")
     expected = [
         (errors(recipes_noise), errors(recipes_noise, "peer")),
         (errors(papers_noise), errors(papers_noise, "peer")),
@@ -48,30 +48,33 @@ def test_errors_with_few_labels() -> None:
             f"{mean(junk['baseline_by_seed']):.1f}",
         ),
     ]
-    for (what, gan, baseline, _), (ours, peer) in zip(shown, expected, strict=True):
-        # What stands in brackets is the paper's.
-        assert gan.partition(" (")[0].replace(" %", "%") == ours, what
-        assert baseline.replace(" %", "%") == peer, what
+    for (setting, gan, baseline, _), (expected_gan, expected_baseline) in zip(
+        rows, expected, strict=True
+    ):
+        # The figures in brackets are the paper's.
+        assert gan.partition(" (")[0].replace(" %", "%") == expected_gan, setting
+        assert baseline.replace(" %", "%") == expected_baseline, setting
 
 
 def test_fast_and_reference_path() -> None:
     (row,) = results("mnist-paths")
     assert row["seeds"] == list(range(7))
-    shown = table("notes/mnist.md", "The fast path and the reference path")
-    for (_, *cells), side in zip(shown, ("ours", "peer"), strict=True):
-        by_seed, (of_three, of_all) = row[f"{side}_by_seed"], cells[-2:]
+    rows = table("notes/mnist.md", "The fast path and the reference path")
+    for (_, *cells), side in zip(rows, ("ours", "peer"), strict=True):
+        by_seed, (first_three, all_seeds) = row[f"{side}_by_seed"], cells[-2:]
         assert [int(cell) for cell in cells[:-2]] == by_seed
-        assert shows(of_three, mean(by_seed[:3]), stdev(by_seed[:3]))
-        assert shows(of_all, mean(by_seed), stdev(by_seed)) and len(figures(of_all)) == 2
+        assert shows(first_three, mean(by_seed[:3]), stdev(by_seed[:3]))
+        assert shows(all_seeds, mean(by_seed), stdev(by_seed)) and len(figures(all_seeds)) == 2
     differences = [
-        ours - peer for ours, peer in zip(row["ours_by_seed"], row["peer_by_seed"], strict=True)
+        fast - reference
+        for fast, reference in zip(row["ours_by_seed"], row["peer_by_seed"], strict=True)
     ]
-    found = stats.ttest_1samp(differences, 0)
-    said = (
+    t_test = stats.ttest_1samp(differences, 0)
+    sentence = (
         f"the difference is {mean(differences):.1f} with a standard error of"
-        f" {stats.sem(differences):.1f} (t = {found.statistic:.1f}, p = {found.pvalue:.2f})"
+        f" {stats.sem(differences):.1f} (t = {t_test.statistic:.1f}, p = {t_test.pvalue:.2f})"
     )
-    assert said.replace("p = 0.", "p = .") in text_of("notes/mnist.md")
+    assert sentence.replace("p = 0.", "p = .") in text_of("notes/mnist.md")
 
 
 def test_errors_of_the_peer() -> None:
@@ -81,8 +84,10 @@ def test_errors_of_the_peer() -> None:
     assert row["seeds"] == list(range(5)) and row["peer"] == min(by_epoch)
     assert f"{row['peer']} errors of 10,000 after {len(by_epoch)} epochs" in page
     assert f"ours makes {', '.join(map(str, by_seed))} on seeds 0 to 4" in page
-    behind = sum(ours < peer for ours, peer in zip(row["ours_by_epoch"], by_epoch, strict=True))
-    assert f"was behind ours of the same seed in {behind} of {len(by_epoch)} epochs" in page
+    epochs_behind = sum(
+        error < peer_error for error, peer_error in zip(row["ours_by_epoch"], by_epoch, strict=True)
+    )
+    assert f"was behind ours of the same seed in {epochs_behind} of {len(by_epoch)} epochs" in page
     t = (row["peer"] - mean(by_seed)) / (stdev(by_seed) * sqrt(1 + 1 / len(by_seed)))
     p = 2 * stats.t.sf(t, len(by_seed) - 1)
     assert f"(t = {t:.1f}, p = {p:.2f})".replace("0.", ".") in page

@@ -63,7 +63,7 @@ def test_a_folder_is_the_same_for_all_and_another_in_each_draw(
         settings = data_settings(task, draw, mnist=None, folder=folder)
         data = open_data_set(settings)
         assert data.classes == ("cat", "dog") and data.test is not None
-        counts = {each: int((data.train.labels == each).sum()) for each in (0, 1, UNLABELLED)}
+        counts = {label: int((data.train.labels == label).sum()) for label in (0, 1, UNLABELLED)}
         assert counts == {0: 2, 1: 2, UNLABELLED: 6}
         assert np.bincount(data.test.labels).tolist() == [3, 3]
         images = drawn(task, draw, settings)
@@ -82,7 +82,7 @@ def test_folders_have_other_classes_and_the_labels_that_their_row_says() -> None
 
 
 def stripes(count: int, seed: int, channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes: stripes that lie and stripes that stand, of any phase, with noise."""
+    """Images of horizontal and vertical stripes, of any phase and with noise, and their labels, 0 and 1."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
     phases = generator.integers(0, 8, count)
@@ -109,12 +109,12 @@ def test_peers_without_a_network_learn(two_classes: Drawn, method: str) -> None:
 
 
 class Steps(Budget):
-    """A budget of so many steps, whatever they take: of as many questions what is left."""
+    """A budget of a number of steps, whatever they take: each question for the share used is one step."""
 
     @property
     def share_used(self) -> float:
-        self.asked = getattr(self, "asked", -1) + 1
-        return self.asked / self.seconds
+        self.queries = getattr(self, "queries", -1) + 1
+        return self.queries / self.seconds
 
     def at_most(self, seconds: float) -> Budget:
         return self
@@ -129,16 +129,16 @@ def test_peers_with_a_network_learn(
     monkeypatch.setattr(peer_small_cnn, "UNLABELLED", 24)
     budget = Steps(40, bf16=bf16)
     predict = few_label_peers.METHODS[method](two_classes, budget)
-    assert budget.asked == 40
+    assert budget.queries == 40
     assert (predict(two_classes.test_images) != two_classes.test_labels).mean() < 0.1
 
 
 def test_a_budget_ends_by_its_clock() -> None:
-    ends = Budget(0.05, "cpu", threads=1)
-    asked = 0
-    while ends.share_used < 1:
-        asked += 1
-    assert asked > 1
+    budget = Budget(0.05, "cpu", threads=1)
+    queries = 0
+    while budget.share_used < 1:
+        queries += 1
+    assert queries > 1
     # Two threads that compute have half as long.
     assert Budget(10, "cpu", threads=2)._now() == pytest.approx(
         Budget(10, "cpu", threads=1)._now() / 2, rel=0.2
@@ -152,43 +152,43 @@ def test_the_short_network_has_no_more_than_its_seconds_and_its_budget() -> None
 
 def test_oriented_gradients_tell_directions_and_not_brightness() -> None:
     images, labels = stripes(40, 0, channels=1)
-    lying, standing_ = images[labels == 0], images[labels == 1]
-    hog = peer_classic._hog(lying, 4).reshape(len(lying), -1, 9).mean(axis=(0, 1))
-    # The gradients of stripes that lie are upright: half a turn, bins 4 and 5 of 9.
+    horizontal, vertical = images[labels == 0], images[labels == 1]
+    hog = peer_classic._hog(horizontal, 4).reshape(len(horizontal), -1, 9).mean(axis=(0, 1))
+    # The gradients of horizontal stripes are vertical: half a turn, bins 4 and 5 of 9.
     assert set(np.argsort(hog)[-2:]) == {4, 5}
-    hog = peer_classic._hog(standing_, 4).reshape(len(standing_), -1, 9).mean(axis=(0, 1))
+    hog = peer_classic._hog(vertical, 4).reshape(len(vertical), -1, 9).mean(axis=(0, 1))
     assert np.argmax(hog) in (0, 8)
-    brighter = lying // 2 + 100
-    near = np.abs(peer_classic._hog(lying // 2, 4) - peer_classic._hog(brighter, 4)).max()
-    assert near < 1e-3
+    brighter = horizontal // 2 + 100
+    difference = np.abs(
+        peer_classic._hog(horizontal // 2, 4) - peer_classic._hog(brighter, 4)
+    ).max()
+    assert difference < 1e-3
 
 
 def test_views_keep_what_they_should() -> None:
     torch.manual_seed(0)
     images = torch.rand(64, 3, 16, 16)
     shifted = few_label_views.shifted(images, 2)
-    whole = [
+    shifts = [
         next(
             (
-                (down, right)
-                for down in range(-2, 3)
-                for right in range(-2, 3)
+                (y, x)
+                for y in range(-2, 3)
+                for x in range(-2, 3)
                 if torch.equal(
-                    image[
-                        :, max(0, -down) : 16 - max(0, down), max(0, -right) : 16 - max(0, right)
-                    ],
-                    before[:, max(0, down) : 16 + min(0, down), max(0, right) : 16 + min(0, right)],
+                    image[:, max(0, -y) : 16 - max(0, y), max(0, -x) : 16 - max(0, x)],
+                    original[:, max(0, y) : 16 + min(0, y), max(0, x) : 16 + min(0, x)],
                 )
             ),
             None,
         )
-        for before, image in zip(images, shifted, strict=True)
+        for original, image in zip(images, shifted, strict=True)
     ]
-    assert None not in whole and len(set(whole)) > 10
+    assert None not in shifts and len(set(shifts)) > 10
     flipped = few_label_views.flipped(images)
-    same = (flipped == images).flatten(1).all(1)
-    assert 10 < same.sum() < 54
-    assert torch.equal(flipped[~same], images[~same].flip(3))
+    unchanged = (flipped == images).flatten(1).all(1)
+    assert 10 < unchanged.sum() < 54
+    assert torch.equal(flipped[~unchanged], images[~unchanged].flip(3))
     assert torch.allclose(few_label_views.turned(images, 0.0), images, atol=1e-5)
     grey = few_label_views.greyed(images, 1.0)
     assert torch.equal(grey[:, 0], grey[:, 2])
@@ -210,37 +210,39 @@ def test_one_cycle_rises_and_falls() -> None:
 def test_cells_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = tmp_path / "code.py"
     code.write_text("1")
-    every = [Cell((name, "method", "0"), {"minutes": 2}, [code]) for name in ("a", "b", "c")]
-    kept = Cells(tmp_path / "cells")
-    asked: list[str] = []
+    all_cells = [Cell((name, "method", "0"), {"minutes": 2}, [code]) for name in ("a", "b", "c")]
+    store = Cells(tmp_path / "cells")
+    measured: list[str] = []
 
     def measure(cell: Cell) -> dict[str, Any]:
-        asked.append(cell.names[0])
-        if cell.names[0] == "b" and len(asked) < 4:
+        measured.append(cell.names[0])
+        if cell.names[0] == "b" and len(measured) < 4:
             raise subprocess.CalledProcessError(1, "b.log: no memory")
-        return {"test_errors": len(asked)}
+        return {"test_errors": len(measured)}
 
-    assert kept.run(every, measure) == 1
+    assert store.run(all_cells, measure) == 1
     assert "b.log: no memory" in capsys.readouterr().out
-    # The one that failed is tried again, the others are there.
-    assert kept.run(every, measure) == 0
-    assert asked == ["a", "b", "c", "b"]
-    found = kept.found(every[0])
-    assert found is not None and found["test_errors"] == 1 and found["settings"] == {"minutes": 2}
-    assert kept.found(Cell(("a", "method", "0"), {"minutes": 3}, [code])) is None
+    # The one that failed is tried again; the others are not.
+    assert store.run(all_cells, measure) == 0
+    assert measured == ["a", "b", "c", "b"]
+    record = store.found(all_cells[0])
+    assert (
+        record is not None and record["test_errors"] == 1 and record["settings"] == {"minutes": 2}
+    )
+    assert store.found(Cell(("a", "method", "0"), {"minutes": 3}, [code])) is None
     code.write_text("2")
-    of_other_code = Cell(("a", "method", "0"), {"minutes": 2}, [code])
-    assert kept.found(of_other_code) is None
-    found = Cells(tmp_path / "cells", any_code=True).found(of_other_code)
-    assert found is not None and found["test_errors"] == 1
+    changed_cell = Cell(("a", "method", "0"), {"minutes": 2}, [code])
+    assert store.found(changed_cell) is None
+    record = Cells(tmp_path / "cells", any_code=True).found(changed_cell)
+    assert record is not None and record["test_errors"] == 1
 
 
 def test_a_command_is_timed_and_its_failure_told(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "log"
-    # `harness` can be imported there.
+    # The process can import `harness`.
     busy = "import harness, time; t = time.process_time()\nwhile time.process_time() - t < .3: pass"
-    spent = timed([sys.executable, "-c", busy], log, threads=1)
-    assert 0.3 <= spent["cpu_seconds"] < 3 and spent["wall_seconds"] >= 0.3
+    seconds = timed([sys.executable, "-c", busy], log, threads=1)
+    assert 0.3 <= seconds["cpu_seconds"] < 3 and seconds["wall_seconds"] >= 0.3
     with pytest.raises(subprocess.CalledProcessError) as raised:
         timed([sys.executable, "-c", "print('first'); exit('no such row')"], log, threads=1)
     assert "no such row" in str(raised.value) and "first" not in str(raised.value)
@@ -278,8 +280,8 @@ def test_ours_is_placed_among_those_without_imagenet() -> None:
     assert placed is not None
     assert (placed.rank, placed.best_rival, placed.holds) == (2, "FixMatch", False)
     assert placed.points == pytest.approx(1.1)
-    within = standing({**row, "FixMatch": summary(14.0)})
-    assert within is not None and within.holds and within.rank == 2
+    within_margin = standing({**row, "FixMatch": summary(14.0)})
+    assert within_margin is not None and within_margin.holds and within_margin.rank == 2
     first = standing({**row, "FixMatch": summary(20.0)})
     assert first is not None and first.rank == 1 and first.points == pytest.approx(-5)
     assert standing({"convergan": summary(1.0), "frozen": summary(2.0)}) is None
@@ -296,8 +298,8 @@ def test_the_command_measures_what_is_missing_and_says_where_ours_is_behind(
     trained: list[list[object]] = []
 
     def in_this_process(words: Sequence[object], log: Path, *, threads: int) -> dict[str, float]:
-        to = Path(str(words[words.index("--to") + 1]))
-        to.parent.mkdir(parents=True, exist_ok=True)
+        path = Path(str(words[words.index("--to") + 1]))
+        path.parent.mkdir(parents=True, exist_ok=True)
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", [str(word) for word in words[2:]])
             few_label_peers.main()
@@ -323,8 +325,8 @@ def test_the_command_measures_what_is_missing_and_says_where_ours_is_behind(
     assert trained == [
         ["digits-fast", "--labels", 100, "--seed", draw, "--minutes", 0.5] for draw in (0, 1)
     ]
-    shown = capsys.readouterr().out
-    assert "20.00 ± 0.00 (2)" in shown and "NOT within 1 point" in shown
+    output = capsys.readouterr().out
+    assert "20.00 ± 0.00 (2)" in output and "NOT within 1 point" in output
     spreading, hog = json.loads((tmp_path / "results" / "few-labels-0.5-minutes.json").read_text())
     assert (spreading["ours"], spreading["repeats"], spreading["within_margin"]) == (20, 2, False)
     assert spreading["peer_name"] == "LabelSpreading" and spreading["peer"] < 10

@@ -1,4 +1,4 @@
-"""What the benchmarks that take hours keep: of runs that were interrupted, or are not done."""
+"""Results kept by benchmarks that take hours, also of runs that were interrupted or are not finished."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from convergan.runs.folder import RunFolder
 from harness.kept_runs import keep
 from mnist_paths import EPOCHS, compared, usable
 
-FOUND = {"device": "cpu, 1 thread", "precision": "32-true"}
+HARDWARE = {"device": "cpu, 1 thread", "precision": "32-true"}
 
 
 def test_a_seed_keeps_the_commits_of_all_its_processes(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
     ):
         folder.mkdir()
         for seed, number in errors.items():
-            # What a longer run did later does not count; a shorter one has no errors to compare.
+            # Later epochs of a longer run do not count; a shorter run has no errors to compare.
             lines = [
                 json.dumps({"epoch": epoch, "test_errors": number if epoch == EPOCHS else 1})
                 for epoch in range(1, EPOCHS + (0 if seed == 2 else 2))
@@ -41,7 +41,7 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
             (folder / f"{seed}-metrics.jsonl").write_text("\n".join(lines) + "\n")
             unknown = folder == reference and seed == 1
             commits = [] if unknown else [folder.name, f"seed {seed}"]
-            results = {**FOUND, "trained_at_commits": commits}
+            results = {**HARDWARE, "trained_at_commits": commits}
             write_json(folder / f"{seed}-results.json", results)
     row = compared(usable(fast, "cpu"), usable(reference, "cpu"))
     assert row is not None
@@ -52,7 +52,10 @@ def test_paths_are_compared_on_the_seeds_of_both(tmp_path: Path) -> None:
     )
     assert (row["difference_of_means"], row["within_a_standard_deviation"]) == (2, True)
     assert row["setting"].endswith("different: noise")
-    assert (row["device"], row["peer_device_by_seed"]) == (FOUND["device"], 2 * [FOUND["device"]])
+    assert (row["device"], row["peer_device_by_seed"]) == (
+        HARDWARE["device"],
+        2 * [HARDWARE["device"]],
+    )
     assert row["trained_at_commits_by_seed"] == [["fast", "seed 0"], ["fast", "seed 1"]]
     assert row["peer_trained_at_commits_by_seed"] == [["reference", "seed 0"], None]
     assert usable(fast, "cuda") == {}

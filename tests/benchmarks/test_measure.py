@@ -1,4 +1,4 @@
-"""What is timed, and who times it."""
+"""Times of tasks, in this process and in another one."""
 
 import time
 from functools import partial
@@ -22,9 +22,9 @@ def test_the_seconds_that_a_task_tells_are_those_that_count() -> None:
 
 def test_a_task_in_another_process_is_timed_there() -> None:
     with in_another_process(partial(partial, time.sleep, 0.01)) as task:
-        told = task()
-        assert isinstance(told, Seconds) and told >= 0.01
-        # The way there and back is none of it.
+        seconds = task()
+        assert isinstance(seconds, Seconds) and seconds >= 0.01
+        # The communication with that process does not count.
         start = time.perf_counter()
         assert seconds_of(task) < time.perf_counter() - start
 

@@ -1,4 +1,4 @@
-"""The command for a machine with a GPU, on the CPU and in small: its stages, its records, and their ends."""
+"""The command for a machine with a GPU, at a small scale on the CPU: its stages, records and processes."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ Call = Callable[..., int]
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Runs the command on the CPU in small, gives its exit code; the results are in `out`."""
+    """Runs the command at a small scale on the CPU and returns its exit code; the results are in `out`."""
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCHMARK_RESULTS", "")
     monkeypatch.setattr(rows, "RESULTS", rows.RESULTS)
@@ -33,8 +33,8 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
     def command(*words: object, minutes: float = 10) -> int:
         places = ["--out", tmp_path / "out", "--work", tmp_path / "work"]
-        every = ["on_gpu.py", "--minutes", minutes, "--device", "cpu", "--small", *places, *words]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in every])
+        argv = ["on_gpu.py", "--minutes", minutes, "--device", "cpu", "--small", *places, *words]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in argv])
         try:
             on_gpu.main()
         except SystemExit as end:
@@ -46,7 +46,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """A few random images as the hub keeps CIFAR-10."""
+    """A few random images, stored as the hub stores CIFAR-10."""
     folder = tmp_path / "cifar10-random"
     folder.mkdir()
     for split, count in (("train", 200), ("test", 20)):
@@ -57,7 +57,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def run_here(words: list[str], log: Path, *, seconds: float, look: Callable[[], object]) -> Outcome:
-    """In place of `run`, without another process: those take seconds to start."""
+    """Run a command like `run`, but not in another process, which takes seconds to start."""
     argv, code = sys.argv, 0
     with log.open("w", encoding="utf-8") as output, redirect_stdout(output):
         try:
@@ -87,14 +87,14 @@ def test_the_command_is_rehearsed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(on_gpu, "run", run_here)
-    monkeypatch.setattr(on_gpu.Session, "epochs_in", lambda self, seconds, of_epoch: 2)
+    monkeypatch.setattr(on_gpu.Session, "epochs_in", lambda self, seconds, epoch_seconds: 2)
     stages = ["kernels", "cifar10-step", "cifar10-epoch", "mnist-epoch", "cifar10-training"]
     assert call("--cifar10", images, "--stages", *stages) == 0
     assert outcomes(tmp_path) == {name: "done" for name in stages} | {"mnist-epoch": "left out"}
-    written = {path.stem: read_json(path) for path in (tmp_path / "out").iterdir()}
-    assert written.keys() == {"on-gpu", *stages} - {"mnist-epoch"}
-    assert all(row["within"] for row in written["kernels"])
-    (training,) = written["cifar10-training"]
+    results = {path.stem: read_json(path) for path in (tmp_path / "out").iterdir()}
+    assert results.keys() == {"on-gpu", *stages} - {"mnist-epoch"}
+    assert all(row["within"] for row in results["kernels"])
+    (training,) = results["cifar10-training"]
     assert "cifar10 (cifar10-random), 20 labels" in training["setting"]
     assert (training["epochs_done"], training["epochs"], training["finished"]) == (2, 2, True)
     assert training["ours"] == training["error_rate_by_epoch"][-1]
@@ -102,7 +102,7 @@ def test_the_command_is_rehearsed(
     assert "left out" in output and "epoch 2 of 2" in output and "x the floor" in output
     assert max(map(len, output.splitlines())) <= 80
 
-    # Once more, it is the same run.
+    # A second call continues the same run.
     assert call("--cifar10", images, "--stages", "cifar10-training", "--dry-run") == 0
     assert "--resume" in capsys.readouterr().out
 
@@ -127,7 +127,7 @@ def test_a_training_that_ran_out_of_time_goes_on(
         return Outcome("out of time", 1.0, log.read_text(encoding="utf-8"))
 
     monkeypatch.setattr(limited_process, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(on_gpu.Session, "epochs_in", lambda self, seconds, of_epoch: 40)
+    monkeypatch.setattr(on_gpu.Session, "epochs_in", lambda self, seconds, epoch_seconds: 40)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "cifar10-epoch.json").write_text('[{"ours": 1}]')
     words = ("--cifar10", images, "--stages", "cifar10-training")
@@ -139,9 +139,9 @@ def test_a_training_that_ran_out_of_time_goes_on(
     assert 0 < done < first["epochs"] == 40 and not first["finished"]
     monkeypatch.setattr(on_gpu, "run", run)
     assert call(*words) == 0
-    (whole,) = read_json(tmp_path / "out" / "cifar10-training.json")
-    assert (whole["epochs_done"], whole["finished"]) == (40, True)
-    assert whole["error_rate_by_epoch"][:done] == first["error_rate_by_epoch"]
+    (resumed,) = read_json(tmp_path / "out" / "cifar10-training.json")
+    assert (resumed["epochs_done"], resumed["finished"]) == (40, True)
+    assert resumed["error_rate_by_epoch"][:done] == first["error_rate_by_epoch"]
 
 
 def test_processes_end_when_they_are_to(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_processes_end_when_they_are_to(tmp_path: Path) -> None:
     assert (done.word, done.output) == ("done", "so\n")
     failed = outcome("raise SystemExit('as it is')")
     assert (failed.word, failed.output) == ("failed", "as it is\n")
-    # One that takes its time when it is told to end, and leaves another one behind.
+    # A process that prints something when it is told to end, and leaves another one behind.
     late = outcome(
         "import signal, subprocess, sys, time\n"
         "left = subprocess.Popen(['sleep', '60'])\n"
@@ -169,7 +169,7 @@ def test_processes_end_when_they_are_to(tmp_path: Path) -> None:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, be it that nobody has asked how."""
+    """Return whether a process ends within two seconds, be it as a zombie."""
     for _ in range(100):
         try:
             stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
@@ -227,10 +227,10 @@ def test_the_quicker_way_is_taken_for_as_many_epochs_as_fit(
         words = capsys.readouterr().out.split()
         assert words[words.index("--compile") + 1] == ("on" if quicker else "off")
         assert ("--hardware.compile" in words) == quicker
-        # Of ten minutes some are for the start, with compilation, and the end.
-        most = int(0.95 * (600 - (80 if quicker else 50)) / 2.0)
+        # Some of the ten minutes are for the start, with compilation, and the end.
+        limit = int(0.95 * (600 - (80 if quicker else 50)) / 2.0)
         epochs = int(words[words.index("--epochs", words.index("train")) + 1])
-        assert most - 7 <= epochs <= most
+        assert limit - 7 <= epochs <= limit
     # Without an epoch that was measured, the training measures its steps itself.
     for path in out.glob("cifar10-epoch*"):
         path.unlink()
@@ -251,6 +251,6 @@ def test_all_stages_in_processes_of_their_own(tmp_path: Path, images: Path) -> N
         capture_output=True,
         text=True,
     )
-    found: dict[str, Any] = outcomes(tmp_path)
-    assert found.pop("mnist-epoch") == "left out"
-    assert set(found.values()) == {"done"}, done.stdout
+    results: dict[str, Any] = outcomes(tmp_path)
+    assert results.pop("mnist-epoch") == "left out"
+    assert set(results.values()) == {"done"}, done.stdout

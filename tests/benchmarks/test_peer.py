@@ -1,4 +1,4 @@
-"""The peers compute what the recipes do and learn; floors are counted right; comparisons run to their end."""
+"""The peers compute the same as the recipes, and learn; floors are counted correctly; comparisons finish."""
 
 from dataclasses import replace
 from itertools import chain
@@ -94,9 +94,9 @@ def test_the_peer_trains_the_weights_that_the_recipe_trains(
 ) -> None:
     settings = PRESETS[name].networks
     with torch.device("meta"):
-        ours = build_discriminator(settings, shape, 10), build_generator(settings, shape)
+        networks = build_discriminator(settings, shape, 10), build_generator(settings, shape)
     peer = make_peer()
-    assert trained_shapes(peer.discriminator, peer.generator) == trained_shapes(*ours)
+    assert trained_shapes(peer.discriminator, peer.generator) == trained_shapes(*networks)
 
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
@@ -119,18 +119,18 @@ def test_the_peer_computes_what_the_recipe_computes(
 
 def test_the_peer_is_initialized_as_the_recipe_is(dense_recipe: Recipe) -> None:
     settings = replace(dense_recipe.networks, input_noise=0.0, hidden_noise=0.0)
-    ours = build_discriminator(settings, DENSE, 10)
+    discriminator = build_discriminator(settings, DENSE, 10)
     peer = dense_peer()
     for layer in peer.discriminator.modules():
         if isinstance(layer, peer_mnist.GaussianNoise):
             layer.stdev = 0.0
-    take_weights(peer.discriminator, ours)
+    take_weights(peer.discriminator, discriminator)
     images = torch.rand(50, *DENSE)
-    initialize_from_data(ours, images)
+    initialize_from_data(discriminator, images)
     for _ in range(2):
         # The second time there is nothing left to do.
         peer.initialize(images)
-        expected = tuple(ours.eval()(images))
+        expected = tuple(discriminator.eval()(images))
         for network in (peer.discriminator, peer.average):
             torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-4)
 
@@ -144,7 +144,7 @@ def test_the_loop_takes_the_steps_that_the_peer_takes(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without noise, from the same weights, latents and batches: what makes the loop fast changes nothing."""
+    """Train without noise, with the same weights, latents and batches: the loop must compute the same."""
     recipe, peer, data = {
         "dense": (dense_recipe, dense_peer(), open_data_set(DataSettings(source="digits"))),
         "conv": (conv_recipe, conv_peer(), random_images(40)),
@@ -165,21 +165,21 @@ def test_the_loop_takes_the_steps_that_the_peer_takes(
             layer.stdev = 0.0
         if isinstance(layer, nn.Dropout):
             layer.p = 0.0
-    seen = prepare(recipe, data, processes=1).split.training
+    training_data = prepare(recipe, data, processes=1).split.training
 
     steps = 3
-    state, latents = fit_few_steps(recipe, seen, peer, steps, tmp_path, monkeypatch)
+    state, latents = fit_few_steps(recipe, training_data, peer, steps, tmp_path, monkeypatch)
     monkeypatch.setattr(peer, "_latent", lambda _: latents.pop(0))
     trace = []
     for step in range(steps):
-        peer.step(*batches_of_step(recipe, seen, step))
+        peer.step(*batches_of_step(recipe, training_data, step))
         trace.append([weight.detach().clone() for weight in peer.discriminator.parameters()])
     assert not latents
     require_equal(state.players["discriminator"].network, peer.discriminator)
     require_equal(state.players["generator"].network, peer.generator)
     with torch.no_grad():
-        for weight, *of_steps in zip(peer.discriminator.parameters(), *trace, strict=True):
-            weight.copy_(torch.stack(of_steps).mean(dim=0))
+        for weight, *copies in zip(peer.discriminator.parameters(), *trace, strict=True):
+            weight.copy_(torch.stack(copies).mean(dim=0))
     require_equal(state.players["discriminator"].tested, peer.discriminator)
 
 
@@ -191,26 +191,26 @@ def fit_few_steps(
     checkpoints: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[TrainingState, list[torch.Tensor]]:
-    """Gives the peer our weights, then trains: what it came to, and the latents that were drawn."""
+    """Gives the peer our weights, then trains; returns the state and the latents that were drawn."""
     states: list[TrainingState] = []
     latents: list[torch.Tensor] = []
 
-    def state_of(*given: Any) -> TrainingState:
-        states.append(TrainingState(*given))
+    def state_of(*arguments: Any) -> TrainingState:
+        states.append(TrainingState(*arguments))
         generator = states[0].players["generator"].network
         take_weights(peer.discriminator, states[0].players["discriminator"].network)
         take_weights(peer.generator, generator)
         draw = generator.latent
 
-        def drawn(*given: Any) -> torch.Tensor:
-            latents.append(draw(*given))
+        def drawn(*latent_arguments: Any) -> torch.Tensor:
+            latents.append(draw(*latent_arguments))
             return latents[-1]
 
         monkeypatch.setattr(generator, "latent", drawn)
         return states[0]
 
     class FewSteps(Silent):
-        def steps_done(self, done: int, of: int) -> None:
+        def steps_done(self, done: int, total: int) -> None:
             if done == steps:
                 raise Enough
 
@@ -228,7 +228,7 @@ def fit_few_steps(
 
 
 def batches_of_step(recipe: Recipe, data: TrainingData, step: int) -> tuple[torch.Tensor, ...]:
-    """Labelled images, labels, unlabelled images, and those to match: in the first epoch of seed 0."""
+    """Labelled images, labels, unlabelled images and images to match of a step in seed 0's first epoch."""
 
     def rows(stream: str, indices: np.ndarray) -> np.ndarray:
         count = ceil(len(data.unlabelled) / recipe.batch_size)
@@ -240,46 +240,48 @@ def batches_of_step(recipe: Recipe, data: TrainingData, step: int) -> tuple[torc
     low = -1 if isinstance(recipe.networks, ConvSettings) else 0
     labelled = rows("labelled", data.labelled)
     images = (
-        torch.from_numpy(data.images[each]).permute(0, 3, 1, 2) * ((1 - low) / 255) + low
-        for each in (
+        torch.from_numpy(data.images[indices]).permute(0, 3, 1, 2) * ((1 - low) / 255) + low
+        for indices in (
             labelled,
             rows("unlabelled", data.unlabelled),
             rows("matched", data.unlabelled),
         )
     )
     labels = torch.from_numpy(data.labels[np.searchsorted(data.labelled, labelled)])
-    first, *others = images
-    return first, labels, *others
+    first, *unlabelled = images
+    return first, labels, *unlabelled
 
 
-def require_equal(ours: nn.Module, peer: nn.Module) -> None:
-    for mine, other in counterparts(ours, peer):
-        torch.testing.assert_close(mine, other.view_as(mine), rtol=1e-4, atol=1e-5)
+def require_equal(network: nn.Module, peer: nn.Module) -> None:
+    for tensor, peer_tensor in counterparts(network, peer):
+        torch.testing.assert_close(tensor, peer_tensor.view_as(tensor), rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def take_weights(peer: nn.Module, ours: nn.Module) -> None:
+def take_weights(peer: nn.Module, network: nn.Module) -> None:
     """Copies all weights, gains and biases."""
-    for mine, other in counterparts(ours, peer):
-        other.copy_(mine.view_as(other))
+    for tensor, peer_tensor in counterparts(network, peer):
+        peer_tensor.copy_(tensor.view_as(peer_tensor))
 
 
-def counterparts(ours: nn.Module, peer: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Ours and theirs of each weight or direction, gain and bias; gains have another shape there."""
+def counterparts(network: nn.Module, peer: nn.Module) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Pairs of our and the peer's weights or directions, gains (of another shape in the peer) and biases."""
     layers = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     normalized = (WeightNormLinear, WeightNormConv2d, WeightNormConvTranspose2d)
-    of_peer = [layer for layer in peer.modules() if isinstance(layer, layers)]
-    of_ours = [layer for layer in ours.modules() if isinstance(layer, (*layers, *normalized))]
+    peer_layers = [layer for layer in peer.modules() if isinstance(layer, layers)]
+    network_layers = [
+        layer for layer in network.modules() if isinstance(layer, (*layers, *normalized))
+    ]
     pairs = []
-    for mine, other in zip(of_ours, of_peer, strict=True):
+    for layer, peer_layer in zip(network_layers, peer_layers, strict=True):
         names = {"weight": "weight", "bias": "bias"}
-        if isinstance(mine, normalized):
+        if isinstance(layer, normalized):
             names["weight"] = "parametrizations.weight.original1"
             names["gain"] = "parametrizations.weight.original0"
-        values = {**dict(mine.named_parameters()), **dict(mine.named_buffers())}
+        values = {**dict(layer.named_parameters()), **dict(layer.named_buffers())}
         pairs += [
-            (values[name], other.get_parameter(theirs))
-            for name, theirs in names.items()
+            (values[name], peer_layer.get_parameter(peer_name))
+            for name, peer_name in names.items()
             if name in values
         ]
     return pairs
@@ -287,7 +289,7 @@ def counterparts(ours: nn.Module, peer: nn.Module) -> list[tuple[torch.Tensor, t
 
 def test_the_peer_has_the_settings_of_the_recipe() -> None:
     for name, peer in (("mnist", Peer()), ("cifar10", peer_cifar10.cifar10_peer())):
-        # Plain PyTorch has no Adam with the epsilon inside the root: what came before it in `cifar10`.
+        # PyTorch has no Adam with the epsilon inside the root, so `cifar10` is the former recipe.
         settings = (PRESETS | FORMER)[name].optimizer
         for optimizer in (peer.discriminator_optimizer, peer.generator_optimizer):
             group = optimizer.param_groups[0]
@@ -360,7 +362,7 @@ def test_steps_of_convolutions_are_compared(
 
 
 def require_floor_below(compared: dict[str, Any]) -> None:
-    """Both sides have a time for each turn, and neither is faster than the arithmetic."""
+    """Check that each side has a time for each turn and that neither is faster than the arithmetic."""
     for side in ("ours", "peer"):
         assert len(compared["times"][side]) == compared["repeats"]
         assert 0 < compared["floor"] < min(compared["times"][side])
@@ -388,8 +390,8 @@ def test_epochs_of_convolutions_are_compared(
     monkeypatch.setattr(epochs_in_turn, "WORKERS", (0,))
     # The hub's own names of CIFAR-10's columns.
     images = np.random.default_rng(0).integers(0, 256, (2, 100, 32, 32, 3), dtype=np.uint8)
-    for split, some in zip(("train", "test"), images, strict=True):
-        write_parquet(tmp_path / f"{split}-0.parquet", some, np.arange(100) % 10, "img")
+    for split, pixels in zip(("train", "test"), images, strict=True):
+        write_parquet(tmp_path / f"{split}-0.parquet", pixels, np.arange(100) % 10, "img")
     compared = compare_epochs(conv_recipe, tmp_path, conv_peer, epochs=1)
     require_floor_below(compared)
 
@@ -413,14 +415,14 @@ def test_the_peer_continues_where_it_was_left(
 
     def trained(epochs: int, target_errors: float = 0) -> KeptEpochs:
         peer = PeersEpochs(dense_peer(), digits_folder, preparation, workers=0)
-        kept = KeptEpochs(peer, tmp_path / "run")
-        kept.train(epochs, target_errors)
-        return kept
+        kept_epochs = KeptEpochs(peer, tmp_path / "run")
+        kept_epochs.train(epochs, target_errors)
+        return kept_epochs
 
     first, second = trained(2), trained(3)
     assert (len(first.errors), len(second.errors)) == (2, 3)
     assert (second.errors[:2], second.seconds[:2]) == (first.errors, first.seconds)
-    steps = [int(kept.peer.peer.average.n_averaged) for kept in (first, second)]
+    steps = [int(kept_epochs.peer.peer.average.n_averaged) for kept_epochs in (first, second)]
     assert steps[1] == 1.5 * steps[0] > 0
     # A state that is good enough is trained no further.
     assert trained(4, target_errors=500).errors == second.errors

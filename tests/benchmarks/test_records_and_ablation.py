@@ -43,10 +43,10 @@ def test_records_are_added_and_never_replaced(tmp_path: Path) -> None:
     assert records_of(path) == []
     first, second = a_record(), a_record(errors=(130, 90))
     appended(path, [first])
-    before = path.read_text()
+    content = path.read_text()
     appended(path, [second])
     assert records_of(path) == [first, second]
-    assert path.read_text().startswith(before.rstrip("\n]"))
+    assert path.read_text().startswith(content.rstrip("\n]"))
     assert first["seconds_to"] == {"1.2%": 20.0, "1.0%": None}
     assert second["seconds_to"] == {"1.2%": 20.0, "1.0%": 20.0}
 
@@ -56,16 +56,16 @@ def test_one_that_does_not_get_there_is_shown_as_such() -> None:
     with console.capture() as capture:
         console.quiet = False
         time_to_accuracy.print_table([a_record(), a_record(seed=6, errors=(200, 90))], console)
-    shown = capture.get()
-    assert "not in 20 s" in shown and "1.10 %" in shown and "a CPU, 2 threads" in shown
-    assert "2 runs, 1.2% by 2; 1.0% by 1; last errors: mean 1.00 %, median 1.00 %" in shown
+    output = capture.get()
+    assert "not in 20 s" in output and "1.10 %" in output and "a CPU, 2 threads" in output
+    assert "2 runs, 1.2% by 2; 1.0% by 1; last errors: mean 1.00 %, median 1.00 %" in output
 
 
-def run_that_writes(epochs: Sequence[tuple[float, int]], asked: list[list[object]]) -> Any:
-    """In place of a training: the lines of its epochs, seconds and errors of 10,000."""
+def run_that_writes(epochs: Sequence[tuple[float, int]], commands: list[list[object]]) -> Any:
+    """A training that only notes its words and writes its epochs: seconds and errors of 10,000."""
 
     def train(words: list[object], out: Path, *, threads: int) -> dict[str, Any]:
-        asked.append(words)
+        commands.append(words)
         out.mkdir(parents=True)
         for number, (seconds, errors) in enumerate(epochs, 1):
             line = EpochLine(
@@ -81,13 +81,15 @@ def test_a_record_is_measured_once_by_commit_and_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
-    asked: list[list[object]] = []
+    commands: list[list[object]] = []
     monkeypatch.setattr(
-        time_to_accuracy, "train", run_that_writes([(50.0, 125), (110.0, 119), (160.0, 101)], asked)
+        time_to_accuracy,
+        "train",
+        run_that_writes([(50.0, 125), (110.0, 119), (160.0, 101)], commands),
     )
     words = ["--what", "mnist", "--minutes", "3", "--threads", str(torch.get_num_threads())]
     time_to_accuracy.main([*words, "--seeds", "5", "6", "--runs", str(tmp_path / "runs")])
-    assert asked == [
+    assert commands == [
         ["mnist", "--labels", 100, "--seed", seed, "--no-baseline", "--minutes", 3.0]
         for seed in (5, 6)
     ]
@@ -97,13 +99,17 @@ def test_a_record_is_measured_once_by_commit_and_machine(
     assert first["seconds_to"] == {"1.2%": 110.0, "1.0%": None}
     assert (first["seconds_in_all"], first["last_errors"]) == (160.0, 101)
     time_to_accuracy.main([*words, "--seeds", "5", "6", "--runs", str(tmp_path / "runs")])
-    assert len(asked) == 2
+    assert len(commands) == 2
     # Another commit has records of its own; these stay.
     monkeypatch.setattr(rows, "GIT_COMMIT", "another")
     time_to_accuracy.main([*words, "--draws", "1", "--labels", "20", "--runs", str(tmp_path / "b")])
-    found = json.loads(path.read_text())
-    assert found[:2] == [first, second]
-    assert (found[2]["labels"], found[2]["seed"], found[2]["git_commit"]) == (20, 0, "another")
+    records = json.loads(path.read_text())
+    assert records[:2] == [first, second]
+    assert (records[2]["labels"], records[2]["seed"], records[2]["git_commit"]) == (
+        20,
+        0,
+        "another",
+    )
 
 
 def test_the_peer_has_a_record_too(
@@ -127,9 +133,9 @@ def test_the_peer_has_a_record_too(
             str(tmp_path / "runs"),
         ]
     )
-    (found,) = records_of(tmp_path / "results" / "time-to-accuracy.json")
-    assert (found["what"], found["epochs"], found["test_size"]) == ("peer", 2, 500)
-    assert found["seconds_in_all"] > 0 and len(found["errors_by_epoch"]) == 2
+    (result,) = records_of(tmp_path / "results" / "time-to-accuracy.json")
+    assert (result["what"], result["epochs"], result["test_size"]) == ("peer", 2, 500)
+    assert result["seconds_in_all"] > 0 and len(result["errors_by_epoch"]) == 2
 
 
 def test_variants_of_an_ablation_have_the_same_seconds(
@@ -137,11 +143,11 @@ def test_variants_of_an_ablation_have_the_same_seconds(
 ) -> None:
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(ablation, "Console", lambda: Console(width=200))
-    asked: list[tuple[list[object], str]] = []
+    calls: list[tuple[list[object], str]] = []
 
     def train(words: list[object], out: Path, *, threads: int) -> dict[str, Any]:
         file = Path(str(words[words.index("--from") + 1]))
-        asked.append((words, file.read_text(encoding="utf-8")))
+        calls.append((words, file.read_text(encoding="utf-8")))
         steps = words[words.index("--steps") + 1]
         assert isinstance(steps, int)
         slow = "--objective.consistency.weight" not in words
@@ -157,23 +163,23 @@ def test_variants_of_an_ablation_have_the_same_seconds(
     ]  # fmt: skip
     monkeypatch.setattr(sys, "argv", words)
     ablation.main()
-    steps = [each[each.index("--steps") + 1] for each, _ in asked]
+    steps = [command[command.index("--steps") + 1] for command, _ in calls]
     pilots = [1, *PILOT_STEPS]
     assert steps == 2 * [*pilots, 300, *pilots, 600, *pilots, 300]
-    final = asked[7][0]
+    final = calls[7][0]
     assert final[:2] == ["--labels", 100] and "--no-baseline" in final
     assert final[-2:] == ["--objective.consistency.weight", "0"]
-    # Draws of its own: few_labels' choose nothing.
-    assert {each[each.index("--seed") + 1] for each, _ in asked} == {100, 101}
+    # Not the draws of few_labels, which must not choose anything.
+    assert {command[command.index("--seed") + 1] for command, _ in calls} == {100, 101}
     file = tmp_path / "recipe.yaml"
-    file.write_text(asked[11][1])
+    file.write_text(calls[11][1])
     assert isinstance(read_recipe(file).networks, ConvSettings)
-    without, networks = json.loads((tmp_path / "results" / "ablation.json").read_text())
-    assert (without["ours"], without["peer"], without["peer_steps"]) == (6, 9, [600, 600])
-    assert without["options"] == "--objective.consistency.weight 0" and networks["peer"] == 6
+    labels, networks = json.loads((tmp_path / "results" / "ablation.json").read_text())
+    assert (labels["ours"], labels["peer"], labels["peer_steps"]) == (6, 9, [600, 600])
+    assert labels["options"] == "--objective.consistency.weight 0" and networks["peer"] == 6
     assert "+3.00" in capsys.readouterr().out
     ablation.main()
-    assert len(asked) == 24
+    assert len(calls) == 24
 
 
 def test_a_step_is_timed_without_the_start() -> None:
@@ -190,18 +196,20 @@ def test_records_of_former_runs_say_what_those_runs_say() -> None:
     folder = BENCHMARKS / "results"
     records = records_of(folder / "time-to-accuracy.json")
     (race,) = json.loads((folder / "mnist-time-to-accuracy-seed2.json").read_text())
-    for side, what in (("ours", "mnist"), ("peer", "peer")):
-        (found,) = [
-            each for each in records if each["what"] == what and each["command"] == race["command"]
+    for side, subject in (("ours", "mnist"), ("peer", "peer")):
+        (result,) = [
+            entry
+            for entry in records
+            if entry["what"] == subject and entry["command"] == race["command"]
         ]
         seconds = race[side] - race[f"{side}_start_seconds"]
-        assert found["seconds_to"]["1.2%"] == pytest.approx(seconds, abs=0.3)
-        assert found["epochs"] == race[f"{side}_epoch_reached"]
+        assert result["seconds_to"]["1.2%"] == pytest.approx(seconds, abs=0.3)
+        assert result["epochs"] == race[f"{side}_epoch_reached"]
     for seed in (2, 3, 4):
         lines = read_metrics(folder / "mnist-100" / f"{seed}-metrics.jsonl")
-        (found,) = [
-            each for each in records if each["seed"] == seed and "mnist_100" in each["command"]
+        (result,) = [
+            entry for entry in records if entry["seed"] == seed and "mnist_100" in entry["command"]
         ]
-        below = next(line for line in lines if line.test_errors <= 120)
-        assert found["seconds_to"]["1.2%"] == pytest.approx(below.train_seconds, abs=0.1)
-        assert (found["epochs"], found["last_errors"]) == (len(lines), lines[-1].test_errors)
+        target_line = next(line for line in lines if line.test_errors <= 120)
+        assert result["seconds_to"]["1.2%"] == pytest.approx(target_line.train_seconds, abs=0.1)
+        assert (result["epochs"], result["last_errors"]) == (len(lines), lines[-1].test_errors)

@@ -36,12 +36,12 @@ def test_the_figures_are_what_the_results_say(tmp_path: Path) -> None:
         write_error_bars(tmp_path / name, plan, reproduce_page._summaries(plan))
         assert (tmp_path / name).read_text() == (reproduce_page.IMAGES / name).read_text()
     reproduce_page.draw_curves(tmp_path / "curves.svg", reproduce_page.curves())
-    drawn = (reproduce_page.IMAGES / "reproduce-curves.svg").read_text()
-    assert (tmp_path / "curves.svg").read_text() == drawn
+    committed = (reproduce_page.IMAGES / "reproduce-curves.svg").read_text()
+    assert (tmp_path / "curves.svg").read_text() == committed
 
 
 def keep(results: Path, cell: Cell, **changes: object) -> Path:
-    """Keeps what a cell of Table 1 came to."""
+    """Writes the results of a cell of Table 1, with changes, and returns their path."""
     members = [
         {"seed": m, "test_errors": 9, "test_error_rate": 0.1} for m in range(len(cell.needs))
     ]
@@ -63,22 +63,25 @@ def keep(results: Path, cell: Cell, **changes: object) -> Path:
 def test_every_kept_cell_is_on_the_page_whatever_its_draw_and_its_ensemble(tmp_path: Path) -> None:
     table = TABLES["table1"]
     draws = plan_of(table, recipes=["mnist", "mnist-fast"], labels=[50, 75], draws=13, members=1)
-    of_three = plan_of(table, labels=[20], draws=1, members=3)
-    of_five = plan_of(table, labels=[20], draws=1, members=5)
+    three_members = plan_of(table, labels=[20], draws=1, members=3)
+    five_members = plan_of(table, labels=[20], draws=1, members=5)
     for cell in (
         draws.entries[0].cells[12],
         draws.entries[3].cells[0],
-        of_three.entries[1].cells[0],
-        of_five.entries[1].cells[0],
+        three_members.entries[1].cells[0],
+        five_members.entries[1].cells[0],
     ):
         keep(tmp_path, cell)
     plan = reproduce_page.plan_of_kept(table, tmp_path)
     assert plan is not None
-    found = summaries(plan, Store(tmp_path / "none", tmp_path), {})
+    results = summaries(plan, Store(tmp_path / "none", tmp_path), {})
     measured = {
-        (each.recipe, each.entry.column, each.entry.models): (list(each.values), each.planned)
-        for each in found
-        if each.values
+        (summary.recipe, summary.entry.column, summary.entry.models): (
+            list(summary.values),
+            summary.planned,
+        )
+        for summary in results
+        if summary.values
     }
     assert measured == {
         ("mnist", "50", 1): ([12], 11),
@@ -87,8 +90,8 @@ def test_every_kept_cell_is_on_the_page_whatever_its_draw_and_its_ensemble(tmp_p
         ("mnist", "20", 5): ([0], 10),
     }
     # Each row has all columns, whatever is measured in it.
-    main, apart = grids_of(plan, found)
-    assert main.columns == apart.columns
+    main, separate = grids_of(plan, results)
+    assert main.columns == separate.columns
     assert [row.name for row in main.rows if row.is_measured and row.name[0] != " "] == [
         "mnist",
         "mnist, ensemble of 3",
@@ -121,28 +124,28 @@ def test_a_kept_cell_that_would_be_left_out_is_an_error(
 
 
 def test_the_curves_are_what_the_results_say() -> None:
-    found = reproduce_page.curves()
-    assert {f"{curve.recipe}-{curve.labels}.json" for curve in found} == {
+    curves = reproduce_page.curves()
+    assert {f"{curve.recipe}-{curve.labels}.json" for curve in curves} == {
         path.name for path in reproduce_page.CURVES.glob("*.json")
     }
-    for curve in found:
+    for curve in curves:
         path = reproduce_page.CURVES / f"{curve.recipe}-{curve.labels}.json"
         assert json.loads(path.read_text()) == json_values(curve)
 
 
 def test_five_runs_of_mnist_with_100_labels_are_adopted() -> None:
     plan = plan_of(TABLES["table1"], labels=[100], members=1)
-    (found,) = summaries(plan, Store(Path("absent"), RESULTS), {})
+    (summary,) = summaries(plan, Store(Path("absent"), RESULTS), {})
     for seed in range(5):
         run = json.loads((RESULTS / "mnist-100" / f"{seed}-results.json").read_text())
-        outcome = found.outcomes[seed]
+        outcome = summary.outcomes[seed]
         assert (outcome.labels, outcome.epochs, outcome.test_size) == (100, 150, 10_000)
-        assert found.values[seed] == run["test_errors"]
+        assert summary.values[seed] == run["test_errors"]
         lines = (RESULTS / "mnist-100" / f"{seed}-metrics.jsonl").read_text().splitlines()
         (path,) = RESULTS.glob(f"table1/mnist-100-seed{seed}-*/results.json")
-        kept = json.loads(path.read_text())
-        assert kept["errors_by_epoch"] == [json.loads(line)["test_errors"] for line in lines]
-        assert kept["trained_at_commits"] == run["trained_at_commits"]
+        results = json.loads(path.read_text())
+        assert results["errors_by_epoch"] == [json.loads(line)["test_errors"] for line in lines]
+        assert results["trained_at_commits"] == run["trained_at_commits"]
 
 
 @pytest.mark.parametrize("seed", [0, 9])

@@ -1,4 +1,4 @@
-"""What a row of a benchmark's results says."""
+"""Rows of a benchmark's results."""
 
 import pytest
 

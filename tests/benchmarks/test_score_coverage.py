@@ -1,4 +1,4 @@
-"""The benchmark of scores' intervals runs from end to end, and sees an interval that is too narrow."""
+"""The benchmark of scores' intervals runs from end to end, and detects an interval that is too narrow."""
 
 import json
 from dataclasses import replace
@@ -20,7 +20,7 @@ SMALL = Setting("kid", "normal", 200, 8, "far")
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Of few, small settings; the folder that the JSON goes to."""
+    """The benchmark with few draws of few, small settings; the folder that its JSON goes to."""
     settings = [
         Setting("is", "normal", 1000, 8, "equal"),
         Setting("fid", "rectified", 1000, 8, "far"),
@@ -58,14 +58,14 @@ def test_intervals_that_are_too_narrow_are_seen(monkeypatch: pytest.MonkeyPatch)
     (right,) = rows_of(SMALL, [draw(SMALL, 0, 40)])
     spread = KernelWork._spread
 
-    def narrow(self: KernelWork, values: list[float], of_draws: np.ndarray) -> Spread:
-        whole = spread(self, values, of_draws)
-        assert whole.intervals is not None
+    def narrow(self: KernelWork, values: list[float], draw_variances: np.ndarray) -> Spread:
+        full = spread(self, values, draw_variances)
+        assert full.intervals is not None
         intervals = [
             Interval(value + (low - value) / 3, value + (high - value) / 3)
-            for value, (low, high) in zip(values, whole.intervals, strict=True)
+            for value, (low, high) in zip(values, full.intervals, strict=True)
         ]
-        return replace(whole, plug_in=whole.plug_in / 9, intervals=tuple(intervals))
+        return replace(full, plug_in=full.plug_in / 9, intervals=tuple(intervals))
 
     monkeypatch.setattr(KernelWork, "_spread", narrow)
     (wrong,) = rows_of(SMALL, [draw(SMALL, 0, 40)])
@@ -88,9 +88,9 @@ def test_the_table_of_the_documentation_is_that_of_the_results() -> None:
     rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     page = PAGE.read_text(encoding="utf-8")
     assert page.count("<!-- table: coverage -->") == 1 and filled(page, rows) == page
-    written = filled(page, [{
+    text = filled(page, [{
         "number": "FID infinity", "images": 1000, "features": 250, "family": "normal", "classes": 10,
         "closeness": "near", "ours": None, "width": None, "coverage_of_difference": 0.951,
         "width_of_difference": 1.01, "repeats": 1000,
     }])  # fmt: skip
-    assert "| 1,000 | none given | – | 95.1 % (94 to 96) | 1.01 |" in written
+    assert "| 1,000 | none given | – | 95.1 % (94 to 96) | 1.01 |" in text

@@ -1,4 +1,4 @@
-"""The load on a study, in small."""
+"""A small load on a study."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,14 +20,14 @@ def test_a_small_load_is_answered_and_stored():
 
 
 def test_lost_votes_and_failed_requests_are_noticed(tmp_path):
-    where = str(tmp_path / "study.db")
+    database_url = str(tmp_path / "study.db")
     folders = [write_noise(tmp_path / name, 2) for name in ("real", "generated")]
     plan = Plan(trials=2, practice=0, checks=0)
-    create_study(where, tmp_path / "key", plan, real=folders[0], generated={"g": folders[1]})
-    check(where, Measured(), votes=0)
+    create_study(database_url, tmp_path / "key", plan, real=folders[0], generated={"g": folders[1]})
+    check(database_url, Measured(), votes=0)
     with pytest.raises(RuntimeError, match="expected 1 votes stored"):
-        check(where, Measured(acknowledged={"a"}), votes=1)
+        check(database_url, Measured(acknowledged={"a"}), votes=1)
     failing = Measured()
     failing.statuses[503] += 1
     with pytest.raises(RuntimeError, match=r"\{503: 1\}"):
-        check(where, failing, votes=0)
+        check(database_url, failing, votes=0)

@@ -66,12 +66,12 @@ def test_what_was_measured_before_it_was_stopped_is_kept(
     monkeypatch.setattr(study_statistics, "_over_participants", stopped)
 
     def command(runs: int) -> list[int]:
-        """Gives how many studies were simulated for each row that is kept."""
+        """Returns the number of simulated studies of each row that is kept."""
         words = ["study_statistics.py", "--runs", str(runs), "--parts", "participants"]
         monkeypatch.setattr(sys, "argv", words)
         study_statistics.main()
-        kept = json.loads((tmp_path / "study-statistics.json").read_text())
-        return [row["repeats"] for row in kept]
+        saved = json.loads((tmp_path / "study-statistics.json").read_text())
+        return [row["repeats"] for row in saved]
 
     with pytest.raises(KeyboardInterrupt):
         command(7)

@@ -1,6 +1,6 @@
-"""What Python runs at its start in processes of tests whose CPU is to have bf16 units, or none (conftest.py).
+"""Start of Python in test processes whose CPU is to have bf16 units, or none; see conftest.py.
 
-torch stays unimported: only when something imports it, its probe is replaced.
+This does not import torch: the probe is replaced once something else imports it.
 """
 
 import os

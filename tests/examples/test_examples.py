@@ -35,14 +35,14 @@ def test_minimax_game_draws_both_paths(tmp_path):
 
 
 def test_plain_loop_resumes_exactly(tmp_path, monkeypatch, capsys):
-    """As a whole in a process of its own, and in two parts in this one."""
+    """Compare a run in a process of its own with a run in two parts in this one."""
     pytest.importorskip("sklearn")
-    whole = run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "whole.pt")
+    uninterrupted = run(tmp_path, "plain_loop.py", "--steps", 20, "--checkpoint", "whole.pt")
     monkeypatch.chdir(tmp_path)
     for words in (["--stop-after", "8"], ["--resume"]):
         capsys.readouterr()
         command = ["plain_loop.py", "--steps", "20", "--checkpoint", "parts.pt", *words]
         monkeypatch.setattr(sys, "argv", command)
         runpy.run_path(str(EXAMPLES / "plain_loop.py"), run_name="__main__")
-    assert "step 20: " in whole and "SHA-256" in whole
-    assert capsys.readouterr().out == whole
+    assert "step 20: " in uninterrupted and "SHA-256" in uninterrupted
+    assert capsys.readouterr().out == uninterrupted
