@@ -206,7 +206,9 @@ def first_difference(earlier: dict[str, Any], later: dict[str, Any]) -> str | No
     for name, value in earlier["weights"].items():
         if later["weights"][name] != value:
             return f"{name} differs"
-    for number, (errors, later_errors) in enumerate(zip(earlier["errors"], later["errors"], strict=True)):
+    for number, (errors, later_errors) in enumerate(
+        zip(earlier["errors"], later["errors"], strict=True)
+    ):
         if errors != later_errors:
             return f"epoch {number + 1}: {errors} became {later_errors}"
     return None

@@ -84,7 +84,10 @@ def closeness_initialized(
     nearest = torch.cat([torch.min(part, dim=2).values for part in group_distances])
     half_nearest = 0.5 * torch.mean(nearest, dim=0)
     sums = torch.cat(
-        [torch.sum(torch.exp(-part / half_nearest[None, :, None]), dim=2) for part in group_distances]
+        [
+            torch.sum(torch.exp(-part / half_nearest[None, :, None]), dim=2)
+            for part in group_distances
+        ]
     )
     mean = torch.mean(sums, dim=0)
     log_scale = log_scale - torch.log(half_nearest)[:, None]

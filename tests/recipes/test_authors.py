@@ -91,7 +91,11 @@ def narrow(name: str) -> Recipe:
 
 def assert_equal(actual: Tensor, expected: Tensor, description: str) -> None:
     torch.testing.assert_close(
-        actual.detach(), expected.detach(), rtol=1e-8, atol=1e-9, msg=lambda text: f"{description}: {text}"
+        actual.detach(),
+        expected.detach(),
+        rtol=1e-8,
+        atol=1e-9,
+        msg=lambda text: f"{description}: {text}",
     )
 
 
@@ -157,7 +161,9 @@ def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.Monkey
             {f"W{k}": layer.weight.detach().T for k, layer in enumerate(dense)},
             **departures,
         )
-        authors_game.initialize(recorded.initialization_inputs[0], recorded.passes[0], recipe.batch_size)
+        authors_game.initialize(
+            recorded.initialization_inputs[0], recorded.passes[0], recipe.batch_size
+        )
         average = steps_alike(played, authors_game, name, 36 if name == "mnist-paper" else 14)
         for k, layer in enumerate(hidden):
             assert_equal(layer.weight.T, authors_game.thetas[k], f"theta {k}")
@@ -181,7 +187,11 @@ def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.Monkey
             assert_equal(mean, expected, "average")
         if from_zero:
             logits = averages.eval()(recorded.initialization_inputs[0]).logits
-            assert_equal(logits, authors_game.judged_by_average(recorded.initialization_inputs[0]), "tested logits")
+            assert_equal(
+                logits,
+                authors_game.judged_by_average(recorded.initialization_inputs[0]),
+                "tested logits",
+            )
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith(("cifar10", "svhn"))])
@@ -271,7 +281,11 @@ def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
             shapes = levels.noise_shapes
             return [first, *(n.unflatten(1, s) for n, s in zip(noise, shapes, strict=True))]
 
-        authors_game = ImageNet(detached(discriminator_weights), detached(generator_weights), maps(generator.images.reference))
+        authors_game = ImageNet(
+            detached(discriminator_weights),
+            detached(generator_weights),
+            maps(generator.images.reference),
+        )
         discriminator_weights |= {f"shift{k}": layer.bias for k, layer in enumerate(crosses)}
         generator_weights |= {f"shift{k}": layer.bias for k, layer in enumerate(levels.norms)}
         discriminator_weights["bias"] = discriminator.output.bias
@@ -283,7 +297,10 @@ def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
             # One real batch, which is the labelled and the unlabelled one, and one pass.
             assert batch.sizes == [size] and noise.shape[0] == 2 * size and not recorded.matched
             authors_game.train(batch["labelled"], batch.labels, maps(latent), noise, RATE)
-        for weights, expected in ((discriminator_weights, authors_game.d), (generator_weights, authors_game.g)):
+        for weights, expected in (
+            (discriminator_weights, authors_game.d),
+            (generator_weights, authors_game.g),
+        ):
             assert weights.keys() == expected.keys()
             for name, weight in weights.items():
                 assert_equal(weight, expected[name], name)

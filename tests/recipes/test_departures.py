@@ -284,7 +284,9 @@ def changes(recipe: Recipe, reference: Recipe) -> dict[str, Any]:
     """The settings in which a recipe differs from another, its name aside."""
     settings, reference_settings = flat(recipe_to_dict(recipe)), flat(recipe_to_dict(reference))
     return {
-        name: value for name, value in settings.items() if name != "name" and value != reference_settings[name]
+        name: value
+        for name, value in settings.items()
+        if name != "name" and value != reference_settings[name]
     }
 
 
@@ -318,7 +320,9 @@ def test_departures_are_those_that_the_file_names(name: str) -> None:
     settings = flat(recipe_to_dict(PRESETS[name]))
     assert authors_settings.keys() <= settings.keys()
     differing = {
-        setting: settings[setting] for setting in authors_settings if settings[setting] != authors_settings[setting]
+        setting: settings[setting]
+        for setting in authors_settings
+        if settings[setting] != authors_settings[setting]
     }
     assert differing == {setting: value for setting, (value, _) in departures.items()}
     text = text_of(name)

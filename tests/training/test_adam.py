@@ -43,7 +43,9 @@ def moved(optimizer: torch.optim.Optimizer, weights: list[Tensor], gradients: li
 )
 def test_epsilon_stands_where_it_is_to_stand(place: str, form: str) -> None:
     start, gradients = weights_and_gradients(20)
-    weights, expected_weights = ([weight.clone().requires_grad_() for weight in start] for _ in range(2))
+    weights, expected_weights = (
+        [weight.clone().requires_grad_() for weight in start] for _ in range(2)
+    )
     optimizer = build_optimizer(weights, settings_of(place), CPU)
     expected = Adam(expected_weights, form=form, epsilon=1e-8)
     for step_gradients in gradients:

@@ -110,7 +110,8 @@ def test_classes_beside_generated() -> None:
         progress=0.0,
     )
     with_generated, alone = (
-        Supervised(SupervisedSettings(include_generated=included))(outputs) for included in (True, False)
+        Supervised(SupervisedSettings(include_generated=included))(outputs)
+        for included in (True, False)
     )
     log_sum = torch.log(1 + logits.exp().sum(dim=1))
     expected = (log_sum - logits[torch.arange(5), labels]).mean()

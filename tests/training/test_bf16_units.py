@@ -27,7 +27,9 @@ def test_processes_find_what_the_tests_want_found(bf16_units: bool) -> None:
         "from convergan.recipes.settings import HardwareSettings;"
         "print(resolved_precision(HardwareSettings(), torch.device('cpu')))"
     )
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert process.stdout.strip() == expected
 
 

@@ -188,7 +188,9 @@ def test_a_run_does_not_go_on_in_another_precision(
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     (run / "results.json").unlink()
-    other_precision = "bf16-mixed" if resolved_precision(HardwareSettings(), CPU) == "32-true" else "32-true"
+    other_precision = (
+        "bf16-mixed" if resolved_precision(HardwareSettings(), CPU) == "32-true" else "32-true"
+    )
     monkeypatch.setattr(
         torch.cpu, "_is_amx_tile_supported", lambda: other_precision == "bf16-mixed", raising=False
     )

@@ -242,7 +242,9 @@ def test_the_frozen_network_is_checked_at_its_size(monkeypatch: pytest.MonkeyPat
         needed_bytes = classifying_bytes(network, shape, device_type="cpu")
         monkeypatch.setattr(memory, "memory_limit", lambda *_: (needed_bytes, "this machine has"))
         memory.require_memory_of_frozen(network, settings, shape, device=CPU)
-        monkeypatch.setattr(memory, "memory_limit", lambda *_: (needed_bytes - 1, "this machine has"))
+        monkeypatch.setattr(
+            memory, "memory_limit", lambda *_: (needed_bytes - 1, "this machine has")
+        )
         with pytest.raises(UserError, match=r"^frozen\.size-px: expected a network of the arm"):
             memory.require_memory_of_frozen(network, settings, shape, device=CPU)
         return needed_bytes

@@ -156,7 +156,9 @@ def test_trainings_share_one_network_and_see_each_labelled_image_once(
     part = replace(full_data, labelled=np.arange(12), labels=LABELS[:12])
     network = FrozenNetwork(CPU, RECIPE, full_data)
     fitted_part = fit_frozen(CPU, RECIPE, part, network=network)
-    earlier_state = {name: value.clone() for name, value in fitted_part.discriminator.state_dict().items()}
+    earlier_state = {
+        name: value.clone() for name, value in fitted_part.discriminator.state_dict().items()
+    }
     fitted_full = fit_frozen(CPU, RECIPE, full_data, network=network)
     assert sorted(gathered_indices) == list(range(len(IMAGES))) and loaded == ["once"]
     assert fitted_full.shared_seconds > 0

@@ -77,7 +77,11 @@ def test_only_what_is_trained_on_is_augmented(
     # Unlabelled images, and those that the generator is compared with; the baseline sees the labelled ones;
     # then the report shows some views.
     viewed = [VIEWED_IMAGES]
-    assert view_sizes == {"weak": 2 * batches + viewed, "labelled": batches + viewed, "strong": viewed}
+    assert view_sizes == {
+        "weak": 2 * batches + viewed,
+        "labelled": batches + viewed,
+        "strong": viewed,
+    }
 
 
 def test_augmentation_is_what_gan_and_baseline_learn_from(

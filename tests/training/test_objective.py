@@ -88,7 +88,9 @@ def test_generators_losses() -> None:
     minimax = ObjectiveSettings(feature_matching=NO_MATCHING, minimax=MinimaxSettings(weight=1))
     parts = losses_of(minimax)["generator"](step)
     torch.testing.assert_close(parts["minimax"], torch.log(1 - score).mean())
-    non_saturating = ObjectiveSettings(feature_matching=NO_MATCHING, non_saturating=NonSaturatingSettings(weight=1))
+    non_saturating = ObjectiveSettings(
+        feature_matching=NO_MATCHING, non_saturating=NonSaturatingSettings(weight=1)
+    )
     parts = losses_of(non_saturating)["generator"](step)
     torch.testing.assert_close(parts["non_saturating"], -torch.log(score).mean())
     difference = step["unlabelled"].features.mean(0) - step["generated"].features.mean(0)
@@ -102,9 +104,9 @@ def test_terms_compose() -> None:
     step = outputs()
     alone = [
         losses_of(ObjectiveSettings())["generator"](step)["feature_matching"],
-        losses_of(ObjectiveSettings(feature_matching=NO_MATCHING, minimax=MinimaxSettings(weight=1)))[
-            "generator"
-        ](step)["minimax"],
+        losses_of(
+            ObjectiveSettings(feature_matching=NO_MATCHING, minimax=MinimaxSettings(weight=1))
+        )["generator"](step)["minimax"],
     ]
     mixture = ObjectiveSettings(
         feature_matching=FeatureMatchingSettings(weight=2.0), minimax=MinimaxSettings(weight=0.25)
@@ -131,7 +133,8 @@ def test_historical_averaging_is_weighted() -> None:
     [
         (
             ObjectiveSettings(
-                feature_matching=NO_MATCHING, historical_averaging=HistoricalAveragingSettings(weight=1)
+                feature_matching=NO_MATCHING,
+                historical_averaging=HistoricalAveragingSettings(weight=1),
             ),
             "a term of the generator, feature-matching, minimax, non-saturating, target, got 0",
         ),

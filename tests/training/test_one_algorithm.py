@@ -250,7 +250,9 @@ def two_rank_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.xdist_group("two ranks")
 @pytest.mark.parametrize("name", RECIPES)
-def test_two_ranks_make_the_updates_of_one_process(name: str, two_rank_folder: Path, tmp_path: Path) -> None:
+def test_two_ranks_make_the_updates_of_one_process(
+    name: str, two_rank_folder: Path, tmp_path: Path
+) -> None:
     """Weights, averages, running statistics, optimizers, what terms remember, random streams."""
     train(name, tmp_path / "one")
     state = state_in(tmp_path / "one")

@@ -288,7 +288,9 @@ def test_terms_over_two_ranks_are_those_of_the_whole_batch(two_ranks: Path) -> N
     assert gradient.abs().sum() > 0
     remembered = []
     for rank in range(2):
-        rank_value, rank_gradient, rank_state = torch.load(two_ranks / f"terms-{rank}.pt", weights_only=True)
+        rank_value, rank_gradient, rank_state = torch.load(
+            two_ranks / f"terms-{rank}.pt", weights_only=True
+        )
         torch.testing.assert_close(rank_value, value)
         torch.testing.assert_close(rank_gradient, gradient)
         torch.testing.assert_close(rank_state, dict(state))
@@ -325,7 +327,11 @@ def test_what_one_rank_finds_is_told_by_all(two_ranks: Path) -> None:
     for rank in range(2):
         assert outcomes[rank]["mistake"] == ["UserError", "batch-size: expected less", False]
         assert outcomes[rank]["file"] == ["UserError", "/absent: No such file or directory", False]
-        assert outcomes[rank]["memory"] == ["RankFailed", "rank 1: out of memory: MemoryError", True]
+        assert outcomes[rank]["memory"] == [
+            "RankFailed",
+            "rank 1: out of memory: MemoryError",
+            True,
+        ]
         assert outcomes[rank]["surprise"] == ["RankFailed", "rank 0: KeyError: 'unknown'", True]
         assert outcomes[rank]["none"] == [rank]
         assert outcomes[rank]["first"] == [0]
@@ -347,7 +353,9 @@ def test_what_the_first_rank_noted_while_it_read_the_images_is_kept(two_ranks: P
 @one_worker
 def test_a_rank_whose_other_has_vanished_does_not_wait_for_a_day(two_ranks: Path) -> None:
     message = (two_ranks / "alone.txt").read_text()
-    assert message.startswith("torchrun: expected 2 processes to the end, but this one lost another")
+    assert message.startswith(
+        "torchrun: expected 2 processes to the end, but this one lost another"
+    )
 
 
 def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) -> None:

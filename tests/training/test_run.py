@@ -357,7 +357,9 @@ def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
         r"memory: about \S+ [MG]B plus the images, of the \S+ [MG]B that .+", memory
     )
     # Two steps an epoch; too many epochs for as many seconds would be no estimate.
-    estimate = re.fullmatch(r"time: about (.+) on this machine .*, for 20 steps of about (\S+) s", time)
+    estimate = re.fullmatch(
+        r"time: about (.+) on this machine .*, for 20 steps of about (\S+) s", time
+    )
     assert estimate
     parts = re.findall(r"(\d+) (h|min|s)\b", estimate[1])
     total = sum(int(count) * {"h": 3600, "min": 60, "s": 1}[unit] for count, unit in parts)

@@ -102,11 +102,17 @@ def test_twenty_updates_together_are_those_of_members_apart(
         for _, state in (*separate, *combined):
             state.step += 1
             state.position = state.step % 3
-    for start_weights, (_, separate_state), (_, combined_state) in zip(start, separate, combined, strict=True):
+    for start_weights, (_, separate_state), (_, combined_state) in zip(
+        start, separate, combined, strict=True
+    ):
         separate_weights, combined_weights = weights_of(separate_state), weights_of(combined_state)
         for name, weight in separate_weights.items():
             assert torch.allclose(weight, combined_weights[name], atol=1e-8, rtol=0), name
-        moved = [name for name in separate_weights if not torch.equal(separate_weights[name], start_weights[name])]
+        moved = [
+            name
+            for name in separate_weights
+            if not torch.equal(separate_weights[name], start_weights[name])
+        ]
         assert len(moved) > len(separate_weights) / 2
         # Later random numbers are the same as well: what follows does not depend on the way of computing.
         for name, stream in separate_state.streams.items():

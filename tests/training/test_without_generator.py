@@ -116,7 +116,9 @@ def test_each_kind_of_image_has_its_own_number_in_a_step() -> None:
 def test_its_cost_has_no_generator() -> None:
     shape = (1, 8, 8)
     with_generator = training_cost(STEP_RECIPE, shape, 3, bf16=False)
-    without_generator = training_cost(replace(STEP_RECIPE, objective=SUPERVISED), shape, 3, bf16=False)
+    without_generator = training_cost(
+        replace(STEP_RECIPE, objective=SUPERVISED), shape, 3, bf16=False
+    )
     assert without_generator.step_operations < with_generator.step_operations
     assert without_generator.memory_bytes < with_generator.memory_bytes
     larger = replace(STEP_RECIPE, unlabelled_batch_size=10 * STEP_RECIPE.batch_size)

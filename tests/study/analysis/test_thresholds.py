@@ -211,7 +211,7 @@ def test_a_participant_alone_has_no_interval(votes: Votes) -> None:
 
 
 def test_answers_that_fit_any_slope_leave_the_threshold_in_its_range() -> None:
-    """Without a prior of the slope, the most likely threshold of these 20 people is the longest there is."""
+    """The most likely threshold of these 20 people would be the longest there is, without the prior."""
     votes = timed_votes(np.random.default_rng(80), {"a": 700}, participants=20, trials=60)
     threshold = Thresholds(votes).threshold("a")
     assert threshold is not None and threshold.exposure_ms.value < 1000
