@@ -90,48 +90,58 @@ def test_an_image_is_judged_alike_alone_in_company_and_in_another_order(kind: st
 
 
 @every_kind
-def test_the_mean_of_the_first_passes_has_no_trace_of_where_it_started(kind: str) -> None:
-    network = network_of(kind, passes=0)
-    assert network.running_closeness is not None
-    torch.testing.assert_close(
-        network.running_closeness, torch.zeros_like(network.running_closeness)
-    )
-    outputs: list[Tensor] = []
+def test_in_evaluation_logits_rest_on_what_an_image_is_close_to(kind: str) -> None:
+    network = network_of(kind, passes=200 if kind == "imagenet" else 20)
     assert network.minibatch is not None
-    features = network.minibatch.in_features
-    network.minibatch.register_forward_hook(
-        lambda _, __, output: outputs.append(output[:12, features:])
-    )
-    for number in range(3):
-        network(images_of(18, seed=number), [6, 6, 6])
-    torch.testing.assert_close(network.running_closeness, torch.cat(outputs).mean(dim=0).detach())
-    # Neither groups that are not known to be real nor images of an evaluation count.
-    network(images_of(18, seed=5))
-    classified(network, images_of(18, seed=6))
-    torch.testing.assert_close(
-        network.running_closeness, torch.cat(outputs[:3]).mean(dim=0).detach()
-    )
+    with torch.no_grad():
+        network.output.weight[:, : network.minibatch.in_features] = 0
+    assert classified(network, images_of(20, seed=50)).logits.std(dim=0).min() > 1e-5
 
 
 @every_kind
-def test_weights_without_the_running_mean_are_refused(kind: str) -> None:
+def test_references_are_the_last_real_images(kind: str) -> None:
+    network = network_of(kind, passes=0)
+    assert network.reference is not None and network.reference_group_sizes is not None
+    size, batches = network.reference_size, [images_of(18, seed=seed) for seed in range(3)]
+    real = [batch[:12] if kind == "imagenet" else batch[6:12] for batch in batches]
+    # A first batch that is too small is repeated.
+    network(batches[0], [6, 6, 6])
+    repeated = torch.cat(size * [real[0]])[-size:]
+    torch.testing.assert_close(network.reference[0], repeated, rtol=0, atol=0)
+    for batch in batches[1:]:
+        network(batch, [6, 6, 6])
+    expected = torch.cat([repeated, *real[1:]])[-size:]
+    torch.testing.assert_close(network.reference[0], expected, rtol=0, atol=0)
+    assert network.reference_group_sizes.tolist() == ([12, 6] if kind == "imagenet" else [6])
+    if kind == "imagenet":
+        torch.testing.assert_close(network.reference[1, -6:], batches[2][12:], rtol=0, atol=0)
+    # Neither groups that are not known to be real nor images of an evaluation count.
+    network(images_of(18, seed=5))
+    classified(network, images_of(18, seed=6))
+    torch.testing.assert_close(network.reference[0], expected, rtol=0, atol=0)
+    # Of a single group, the baseline's, all images are real.
+    network(batches[0], [18])
+    last = batches[0][:9] if kind == "imagenet" else batches[0]
+    torch.testing.assert_close(network.reference[0, -len(last) :], last, rtol=0, atol=0)
+
+
+@every_kind
+def test_weights_without_references_are_refused(kind: str) -> None:
     network = network_of(kind)
     state = network.state_dict()
-    del state["closeness_batches"]
-    # The first networks that kept a running mean did not count the batches.
     restored = build_discriminator(KINDS[kind], SHAPE, 4)
     restored.load_state_dict(state)
     images = images_of(3, seed=60)
     torch.testing.assert_close(classified(restored, images), classified(network, images))
-    del state["running_closeness"]
-    with pytest.raises(UserError, match=r"expected the running mean .*closenesses, got .* older"):
-        restored.load_state_dict(state)
+    del state["reference"]
+    with pytest.raises(UserError, match=r"expected the reference images .*, got .* older"):
+        restored.load_state_dict({**state, "running_closeness": torch.zeros(6)})
 
 
 @pytest.mark.parametrize("kind", ["mlp", "conv"])
 def test_networks_without_kernels_have_the_weights_that_they_had(kind: str) -> None:
     network = build_discriminator(replace(KINDS[kind], minibatch_kernels=0), SHAPE, 4)
-    assert not [name for name in network.state_dict() if "closeness" in name]
+    assert not [name for name in network.state_dict() if "reference" in name]
 
 
 @pytest.fixture(scope="module")
@@ -187,14 +197,14 @@ def test_a_run_of_before_is_refused_in_one_line_but_its_generator_works(
     old = tmp_path / "old"
     shutil.copytree(comparing_run, old)
     weights = load_file(old / "model" / "classifier.safetensors")
-    for name in ("running_closeness", "closeness_batches"):
+    for name in ("reference", "reference_group_sizes", "reference_batches"):
         del weights[name]
     save_file(weights, old / "model" / "classifier.safetensors")
     config = json.loads((old / "model" / "config.json").read_text())
     (old / "model" / "config.json").write_text(json.dumps({**config, "group_size": 100}))
     plain_weights(old, "generator")
     with pytest.raises(
-        UserError, match=r"classifier\.safetensors: expected the running mean"
+        UserError, match=r"classifier\.safetensors: expected the reference images"
     ) as caught:
         load_classifier(old)
     assert "\n" not in str(caught.value)
@@ -212,7 +222,7 @@ def test_settings_of_before_are_still_read(trained_run: Path, tmp_path: Path) ->
     load_classifier(old)
 
 
-def test_the_mean_follows_the_averaged_weights_and_is_resumed_exactly(
+def test_averaged_weights_have_the_same_references_which_are_resumed_exactly(
     comparing_recipe: Recipe, tmp_path: Path
 ) -> None:
     data = open_data_set(comparing_recipe.data)
@@ -229,10 +239,10 @@ def test_the_mean_follows_the_averaged_weights_and_is_resumed_exactly(
 
     uninterrupted = run(tmp_path / "whole")
     for player in ("discriminator", "baseline"):
-        now = uninterrupted[player]["network"]["running_closeness"]
-        average = uninterrupted[player]["average"]["module.running_closeness"]
-        assert torch.isfinite(average).all() and (average - now).abs().max() > 1e-4
-        assert uninterrupted[player]["network"]["closeness_batches"] == uninterrupted["step"]
+        now = uninterrupted[player]["network"]["reference"]
+        average = uninterrupted[player]["average"]["module.reference"]
+        assert torch.equal(average, now) and now.std() > 0.1
+        assert uninterrupted[player]["network"]["reference_batches"] == uninterrupted["step"]
     calls = iter(range(100))
     with pytest.raises(Interrupted):
         run(tmp_path / "stopped", lambda: next(calls) >= 7)

@@ -233,16 +233,6 @@ def test_in_evaluation_images_do_not_depend_on_each_other(settings: ImageNetSett
     torch.testing.assert_close(network(images, [3, 3]).logits, logits)
 
 
-def test_evaluation_takes_the_running_mean_of_the_real_samples() -> None:
-    network = discriminator()
-    images = images_of(12)
-    for _ in range(100):
-        trained = closenesses(network, images, [4, 4, 4])
-    evaluated = closenesses(network.eval(), images, [12])
-    torch.testing.assert_close(evaluated, trained[:8].mean(dim=0).expand(12, -1, -1))
-    assert "running_closeness" in network.state_dict()
-
-
 def test_features_depend_on_the_mix_of_a_joint_normalization_alone() -> None:
     real, generated = images_of(8), 0.3 * images_of(4, seed=2)
 

@@ -82,6 +82,37 @@ def test_both_halves_equal_the_literal_loop(group_sizes):
     torch.testing.assert_close(output[:, 6:], expected.flatten(1) + layer.bias.detach())
 
 
+@pytest.mark.parametrize("options", [{}, {"compare": "both_halves"}, {"projection": "plain"}])
+def test_a_row_is_compared_with_fixed_samples_as_in_the_place_of_one_of_them(options):
+    if options.get("projection"):
+        layer = MinibatchDiscrimination(6, 4, 3, compare="both_halves", projection="plain").double()
+        torch.nn.init.normal_(layer.theta)
+    else:
+        layer = layer_in_float64(**options)
+    sizes = [5] if layer.compare == "own_group" else [5, 3]
+    references = [torch.randn(size, 6, dtype=torch.float64) for size in sizes]
+    features = torch.randn(7, 6, dtype=torch.float64)
+    output = layer.compare_with(features, references, torch.tensor(sizes, dtype=torch.float64))
+    for row in range(7):
+        replaced = torch.cat(references).repeat(5, 1, 1)
+        replaced[range(5), range(5)] = features[row]
+        expected = torch.stack([layer(replaced[place], sizes)[place] for place in range(5)])
+        torch.testing.assert_close(output[row], expected.mean(0))
+        alone = layer.compare_with(
+            features[row : row + 1], references, torch.tensor(sizes, dtype=torch.float64)
+        )
+        torch.testing.assert_close(alone[0], output[row])
+
+
+def test_fixed_samples_are_sets_as_the_layer_compares_them():
+    with pytest.raises(
+        ValueError, match=r"^references and group_sizes must be of 1 set\(s\) .*, got 2 and"
+    ):
+        layer_in_float64().compare_with(torch.randn(2, 6), 2 * [torch.randn(2, 6)], torch.ones(2))
+    with pytest.raises(ValueError, match=r"^features must be \[batch, 6\]"):
+        layer_in_float64().compare_with(torch.randn(2, 5), [torch.randn(2, 6)], torch.ones(1))
+
+
 def test_a_collapsed_group_reaches_the_maximum_and_a_spread_one_the_minimum():
     layer = layer_in_float64()
     collapsed = torch.randn(1, 6, dtype=torch.float64).expand(5, 6)

@@ -79,7 +79,8 @@ class ConvDiscriminator(ComparingDiscriminator):
                 wide, settings.minibatch_kernels, settings.minibatch_kernel_size
             )
             if settings.minibatch_kernels
-            else None
+            else None,
+            image_shape,
         )
         self.output = WeightNormLinear(wide + closenesses, outputs, initial_stdev=0.1, eps=eps)
         # Adam's steps turn a direction the more, the shorter it is.
@@ -90,9 +91,16 @@ class ConvDiscriminator(ComparingDiscriminator):
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
-        features = self.layers(images).mean(dim=(2, 3))
-        activations = self.with_closeness(features, group_sizes)
+        features = self.compared_features(images)
+        activations = self.with_closeness(features, images, group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
+
+    def compared_features(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
+        """Compute the features: those of training too, in training."""
+        features: Tensor = self.layers(images).mean(dim=(2, 3))
+        return features
 
 
 class ConvGenerator(Generator):

@@ -55,13 +55,15 @@ class ImageNetDiscriminator(ComparingDiscriminator):
     numbers of real and generated images, with "batch" they do. A single group, the baseline's or that of the
     data-dependent initialization, has no generated half: it is cut in the middle, for two halves.
 
-    In evaluation an image's logits do not depend on other images: the running statistics of batch
-    normalization belong to the weights of the last steps, and fit an EMA of weights over many steps
-    (`optimizer.averaging_rate` below 1) badly.
+    In evaluation an image's logits do not depend on other images of its batch, and it is compared with
+    reference images of both halves. The running statistics of batch normalization belong to the weights of
+    the last steps, and fit an EMA of weights over many steps (`optimizer.averaging_rate` below 1) badly.
     """
 
     pixel_range = (-1.0, 1.0)
     compares_halves = True
+    reference_size = 16
+    """Number of images in each half of the authors' batches."""
 
     def __init__(
         self, settings: ImageNetSettings, image_shape: tuple[int, int, int], outputs: int
@@ -101,11 +103,9 @@ class ImageNetDiscriminator(ComparingDiscriminator):
                 projection=settings.minibatch_projection,
             )
             if settings.minibatch_kernels
-            else None
+            else None,
+            image_shape,
         )
-        if self.minibatch is None:
-            # Without kernels it is saved too, as it always was for this network.
-            self.register_buffer("running_closeness", torch.zeros(0))
         # The last output is "generated".
         self.output = _initialized(nn.Linear(features + closenesses, outputs + 1))
 
@@ -114,23 +114,35 @@ class ImageNetDiscriminator(ComparingDiscriminator):
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
-        features = images
         real = _halves(len(images), group_sizes)[0] if self.training else 0
-        for layer in self.layers:
-            features = (
-                layer(features, real) if isinstance(layer, CrossBatchNorm) else layer(features)
-            )
-        logits = self.output(self.with_closeness(features, group_sizes))
+        features = self._features(images, real)
+        logits = self.output(self.with_closeness(features, images, group_sizes))
         # Subtracting a number from all logits does not change their softmax: this is the softmax over all
         # outputs, with the logit of "generated" fixed at 0.
         return DiscriminatorOutput(logits[:, :-1] - logits[:, -1:], features)
 
-    def groups_and_real(
-        self, rows: int, group_sizes: Sequence[int] | None
-    ) -> tuple[list[int], int | None]:
-        """The two halves, and the rows of the real one where groups are named."""
-        halves = _halves(rows, group_sizes)
-        return halves, halves[0] if group_sizes else None
+    def compared_features(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
+        """Compute the features in evaluation, where images do not depend on each other."""
+        return self._features(images, 0)
+
+    def compared_groups(self, rows: int, group_sizes: Sequence[int] | None) -> list[int]:
+        """Return the sizes of the two halves."""
+        return _halves(rows, group_sizes)
+
+    def reference_sets(self, images: Tensor, group_sizes: Sequence[int]) -> list[Tensor]:
+        """Return the images of the two halves."""
+        return [*images.split(_halves(len(images), group_sizes))]
+
+    def _features(self, images: Tensor, real: int) -> Float[Tensor, "batch features"]:
+        """Compute the features of images of which the first `real` are the real half."""
+        features = images
+        for layer in self.layers:
+            features = (
+                layer(features, real) if isinstance(layer, CrossBatchNorm) else layer(features)
+            )
+        return features
 
 
 class ImageNetGenerator(Generator):

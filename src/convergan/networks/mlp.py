@@ -44,7 +44,8 @@ class MLPDiscriminator(ComparingDiscriminator):
                 widths[-1], settings.minibatch_kernels, settings.minibatch_kernel_size
             )
             if settings.minibatch_kernels
-            else None
+            else None,
+            image_shape,
         )
         self.minibatch_noise = GaussianNoise(settings.hidden_noise)
         # With minibatch features the noise comes before them.
@@ -58,11 +59,19 @@ class MLPDiscriminator(ComparingDiscriminator):
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
-        features = self.hidden(images.flatten(1))
+        features = self.compared_features(images)
         activations = features
         if self.minibatch is not None:
-            activations = self.with_closeness(self.minibatch_noise(features), group_sizes)
+            noisy = self.minibatch_noise(features)
+            activations = self.with_closeness(noisy, images, group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
+
+    def compared_features(
+        self, images: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features"]:
+        """Compute the features, to which in training `minibatch_noise` is added before they are compared."""
+        features: Tensor = self.hidden(images.flatten(1))
+        return features
 
 
 class MLPGenerator(Generator):

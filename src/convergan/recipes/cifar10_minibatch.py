@@ -4,8 +4,8 @@ It has Gaussian noise on the input instead of dropout, 100 kernels of dimension 
 minimax loss, and three steps of the generator for each step of the discriminator. It is not meant as a
 classifier: for semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
 
-Departures: those of `cifar10`. In evaluation, the closenesses are the running mean of those of real images,
-so that the output for an image does not depend on the rest of its batch.
+Departures: those of `cifar10`. In evaluation, an image is compared with the last real images of training, so
+that its output does not depend on the rest of its batch.
 """
 
 from dataclasses import replace

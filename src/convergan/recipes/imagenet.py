@@ -6,9 +6,9 @@ updates both players from one forward pass.
 
 Departures, none of which has been measured: the authors have four such batches, one on each of four devices,
 and average their gradients; here a step has one, so that one device is enough. In evaluation, batch
-normalization and minibatch features use running statistics, so that the output for an image does not depend
-on other images; the authors never evaluate. Neither the paper nor the code says how long to train: the code
-runs until it is stopped, and a disabled option in it has 25 epochs.
+normalization uses running statistics, and an image is compared with the last images of training, so that its
+output does not depend on the rest of its batch; the authors never evaluate. Neither the paper nor the code
+says how long to train: the code runs until it is stopped, and a disabled option in it has 25 epochs.
 """
 
 from convergan.recipes.networks import ImageNetSettings

@@ -8,7 +8,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel
 
 from convergan.distributed import data_parallel, ranks, share_buffers
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import GroupedBatchNorm
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import BatchNormWithoutGain
@@ -166,8 +165,6 @@ def _running_statistics(network: nn.Module) -> list[Tensor]:
             if isinstance(layer, BatchNormWithoutGain)
             for statistic in (layer.running_mean, layer.running_var)
         ]
-    if isinstance(network, ComparingDiscriminator):
-        statistics.append(network.running_closeness)
     return [statistic for statistic in statistics if statistic is not None]
 
 

@@ -123,6 +123,51 @@ class MinibatchDiscrimination(nn.Module):
         sizes = self._checked_sizes(features, group_sizes)
         return self._append(features, self._closeness(self._project(features), sizes))
 
+    def compare_with(
+        self,
+        features: Float[Tensor, "batch in_features"],
+        references: Sequence[Float[Tensor, "_ in_features"]],
+        group_sizes: Float[Tensor, "sets"],
+    ) -> Float[Tensor, "batch out_features"]:
+        """The features with closenesses to fixed samples appended: rows do not depend on each other.
+
+        For a row they are what `forward` would give on average if the row took the place of a member of the
+        first of groups that are drawn from the references. With n_h the `group_sizes`, and n their sum:
+
+            own_group:             (n_1 - 1) mean_j c_b(x_i, r_j) + bias_b
+            both_halves:           mean_j c_b(x_i, r_{h,j}) + bias_{b,h}
+            both_halves, plain:    mean_j c_b(x_i, r_{h,j}) / (n - 1), times (n_1 - 1) / n_1 in the first half
+
+        Args:
+            features: f(x), any range.
+            references: f(r) of the fixed samples: with "own_group" one set, else the real and the generated.
+            group_sizes: number of samples in a group of each set, at least 1; not differentiated.
+
+        Raises:
+            ValueError: `features` are not [batch, in_features], or the number of sets is wrong.
+        """
+        sets = 1 if self.compare == "own_group" else 2
+        if len(references) != sets or tuple(group_sizes.shape) != (sets,):
+            raise ValueError(
+                f"references and group_sizes must be of {sets} set(s) for compare={self.compare!r}, got"
+                f" {len(references)} and {tuple(group_sizes.shape)}"
+            )
+        self._check(features)
+        projected = self._project(features)
+        means = torch.stack(
+            [
+                sums_over_all(projected, self._project(samples)) / len(samples)
+                for samples in references
+            ]
+        )
+        counts = group_sizes.to(means.dtype)
+        others = torch.cat([counts[:1] - 1, counts[1:]])
+        if self.compare == "own_group":
+            means = means * others[:, None, None]
+        elif self.projection == "plain":
+            means = means * (others / counts / (counts.sum() - 1))[:, None, None]
+        return self._append(features, torch.cat(list(means), dim=1))
+
     @torch.no_grad()
     def initialize_from_data(
         self,
@@ -184,11 +229,14 @@ class MinibatchDiscrimination(nn.Module):
             f" projection={self.projection!r}"
         )
 
-    def _checked_sizes(self, features: Tensor, group_sizes: Sequence[int] | None) -> list[int]:
+    def _check(self, features: Tensor) -> None:
         if features.ndim != 2 or features.shape[1] != self.in_features:
             raise ValueError(
                 f"features must be [batch, {self.in_features}], got shape {tuple(features.shape)}"
             )
+
+    def _checked_sizes(self, features: Tensor, group_sizes: Sequence[int] | None) -> list[int]:
+        self._check(features)
         batch = features.shape[0]
         if group_sizes is None and self.compare == "own_group":
             return [batch]
