@@ -1,6 +1,6 @@
 """A game that keeps all it is given: images, latents, and the random numbers of its layers.
 
-`step_alike` gives the same to the authors' re-implementation.
+`step_alike` gives the same to the re-implementation of the authors' code.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,21 +26,21 @@ HARDWARE = HardwareSettings(accelerator="cpu", precision="fp32", noise="fresh")
 
 @dataclass
 class Recorded:
-    """What a game was given since the last `clear`."""
+    """The inputs of a game since the last `clear`."""
 
     passes: list[list[Tensor]] = field(default_factory=list)
-    """For each pass through the discriminator the noise, or the kept ones, of each layer that draws any."""
+    """The noise or dropout mask of each layer that draws one, for each pass through the discriminator."""
     latents: list[Tensor] = field(default_factory=list)
     real: list[Batch] = field(default_factory=list)
     """Batches of the discriminator's steps."""
     matched: list[Tensor] = field(default_factory=list)
     """Unlabelled images of the generator's steps."""
-    shown: list[Tensor] = field(default_factory=list)
-    """What the networks were initialized from; it is not cleared."""
+    initialization_inputs: list[Tensor] = field(default_factory=list)
+    """The inputs that the networks were initialized from; `clear` leaves them."""
 
     def clear(self) -> None:
-        for kept in (self.passes, self.latents, self.real, self.matched):
-            kept.clear()
+        for records in (self.passes, self.latents, self.real, self.matched):
+            records.clear()
 
     def noises(self, number: int, sizes: Sequence[int]) -> list[list[Tensor]]:
         """The noise of a pass for each of its groups."""
@@ -59,25 +59,25 @@ def in_double() -> Iterator[None]:
 
 
 def record(patch: pytest.MonkeyPatch) -> Recorded:
-    """Has every game that is made from now on keep what it is given, in torch's default precision."""
+    """Makes every game that is built from now on keep what it is given, in torch's default precision."""
     recorded = Recorded()
 
-    def kept(owner: Any, name: str, where: list[Any]) -> None:
+    def kept(owner: Any, name: str, records: list[Any]) -> None:
         function = getattr(owner, name)
 
         def call(*arguments: Any, **keywords: Any) -> Any:
-            where.append(function(*arguments, **keywords))
-            return where[-1]
+            records.append(function(*arguments, **keywords))
+            return records[-1]
 
         patch.setattr(owner, name, call)
 
     def in_default_precision(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda *arguments: function(*arguments).to(torch.get_default_dtype())
 
-    def draw(layer: GaussianNoise, like: Tensor) -> Tensor | None:
+    def draw(layer: GaussianNoise, template: Tensor) -> Tensor | None:
         if not layer.training or layer.stdev == 0:
             return None
-        recorded.passes[-1].append(torch.randn_like(like))
+        recorded.passes[-1].append(torch.randn_like(template))
         return recorded.passes[-1][-1]
 
     def drop(layer: nn.Dropout, inputs: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ def record(patch: pytest.MonkeyPatch) -> Recorded:
         return inputs * recorded.passes[-1][-1] / (1 - layer.p)
 
     def initialize(network: nn.Module, inputs: Tensor) -> Any:
-        recorded.shown.append(inputs)
+        recorded.initialization_inputs.append(inputs)
         return initialize_from_data(network, inputs)
 
     def build(*arguments: Any) -> Any:
@@ -119,31 +119,31 @@ def recorded_game(
 
 
 GeneratorLoss = Literal["squared", "absolute", "minimax", "non-saturating"]
-"""Feature matching by squared or absolute distances, or what the discriminator says of real and generated."""
+"""The generator's loss: feature matching by squared or absolute distances, minimax, or non-saturating."""
 
 
 def step_alike(
     recorded: Recorded,
-    theirs: SemiSupervisedGame,
+    authors_game: SemiSupervisedGame,
     generator_steps: int,
     generator_loss: GeneratorLoss,
     rate: float,
 ) -> None:
-    """The step of both players that a game has taken, by the authors' re-implementation."""
+    """Takes the step of both players that a game has taken, in the re-implementation of the authors' code."""
     (real,) = recorded.real
     latents = list(recorded.latents)
     noises = recorded.noises(0, [*real.sizes, len(latents[0])])
     labelled = real.groups.get("labelled")
-    theirs.train_discriminator(
+    authors_game.train_discriminator(
         labelled, real.labels, real["unlabelled"], latents.pop(0), noises, rate
     )
     passes = recorded.passes[1:]
     for turn in range(generator_steps):
         if generator_loss in ("squared", "absolute"):
-            of_both = [passes.pop(0), passes.pop(0)]
+            noise_pair = [passes.pop(0), passes.pop(0)]
             matched = recorded.matched[turn]
-            theirs.match_features(matched, latents.pop(0), of_both, rate, generator_loss)
+            authors_game.match_features(matched, latents.pop(0), noise_pair, rate, generator_loss)
         else:
             non_saturating = generator_loss == "non-saturating"
-            theirs.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)
+            authors_game.fool(latents.pop(0), passes.pop(0), rate, non_saturating=non_saturating)
     assert not passes and not latents

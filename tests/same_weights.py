@@ -79,7 +79,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "cifar10-minibatch": (*CIFAR10, *KERNELS, "--objective.generator", "minimax"),
     "imagenet": IMAGENET_FOLDER,
     "imagenet-labels": (*IMAGENET_FOLDER, "--objective.discriminator", "semi-supervised"),
-    # Last: of earlier commits some have not these.
+    # Last, as some earlier commits do not have these.
     "mnist-paper": ("mnist-paper", *MNIST[1:]),
     "cifar10-samples": (
         "cifar10-samples",
@@ -108,12 +108,12 @@ def main() -> int:
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         write_images(folder)
         for training in arguments.only:
-            before = values(run(folder, folder / "src", training, "before"))
-            after = values(run(folder, ROOT / "src", training, "after"))
+            earlier = values(run(folder, folder / "src", training, "before"))
+            current = values(run(folder, ROOT / "src", training, "after"))
             resumed = values(run(folder, ROOT / "src", training, "resumed", stop=True))
-            record[training] = before["weights"]
-            for kind, trained in (("trained", after), ("resumed", resumed)):
-                difference = first_difference(before, trained)
+            record[training] = earlier["weights"]
+            for kind, trained in (("trained", current), ("resumed", resumed)):
+                difference = first_difference(earlier, trained)
                 differing += difference is not None
                 print(f"{training}, {kind}: {difference or 'equal'}", flush=True)
     if arguments.record:
@@ -199,16 +199,18 @@ def _sha256(tensor: torch.Tensor) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def first_difference(before: dict[str, Any], after: dict[str, Any]) -> str | None:
+def first_difference(earlier: dict[str, Any], later: dict[str, Any]) -> str | None:
     """A description of the first value that differs; None where all are equal."""
-    if before["weights"].keys() != after["weights"].keys():
-        return f"other weights: {sorted(before['weights'].keys() ^ after['weights'].keys())}"
-    for name, value in before["weights"].items():
-        if after["weights"][name] != value:
+    if earlier["weights"].keys() != later["weights"].keys():
+        return f"other weights: {sorted(earlier['weights'].keys() ^ later['weights'].keys())}"
+    for name, value in earlier["weights"].items():
+        if later["weights"][name] != value:
             return f"{name} differs"
-    for number, (errors, others) in enumerate(zip(before["errors"], after["errors"], strict=True)):
-        if errors != others:
-            return f"epoch {number + 1}: {errors} became {others}"
+    for number, (errors, later_errors) in enumerate(
+        zip(earlier["errors"], later["errors"], strict=True)
+    ):
+        if errors != later_errors:
+            return f"epoch {number + 1}: {errors} became {later_errors}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Both forms of Adam in the authors' code, and their running average of weights."""
+"""The two forms of Adam in the authors' code, and their running average of weights."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from torch import Tensor
 class Adam:
     """Adam with epsilon inside the root, as in their Theano code; `outside` and `tensorflow` are variants.
 
-    Each step gives the weights to their new values, and returns nothing.
+    Each step replaces the values of the weights, and returns nothing.
     """
 
     def __init__(
@@ -34,8 +34,8 @@ class Adam:
         )
 
     def move(self, gradients: Sequence[Tensor | None], rate: float) -> None:
-        for number, (weight, given) in enumerate(zip(self.weights, gradients, strict=True)):
-            gradient = torch.zeros_like(weight) if given is None else given
+        for number, (weight, derivative) in enumerate(zip(self.weights, gradients, strict=True)):
+            gradient = torch.zeros_like(weight) if derivative is None else derivative
             mean = self.beta1 * self.means[number] + (1 - self.beta1) * gradient
             square = self.beta2 * self.squares[number] + (1 - self.beta2) * gradient**2
             self.means[number], self.squares[number] = mean, square

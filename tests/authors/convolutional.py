@@ -25,14 +25,14 @@ _DROPOUT_BEFORE = {3: 0.5, 6: 0.5}
 
 
 class Convolutional(SemiSupervisedGame):
-    """Both players. Widths are those of the weights.
+    """The networks of both players, as wide as the weights that they are given.
 
     Args:
         discriminator: `W0` to `W8` of the convolutions, `theta` [features, classes] of the output, and of
             minibatch discrimination, if any, `kernels`.
         generator: `dense` [latent, maps], `W0`, `W1`, `W2` of the transposed convolutions.
-        noise: on the input; None: .2 of it are dropped instead.
-        reference: latents of virtual batch normalization; None: batch normalization, as theirs.
+        noise: standard deviation of the noise on the input; None: a fifth of the input is dropped instead.
+        reference: latents of virtual batch normalization; None: batch normalization, as in the authors' code.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Convolutional(SemiSupervisedGame):
         self.dense_shift = torch.zeros(self.dense.shape[1])
         self.shifts = [torch.zeros(weight.shape[1]) for weight in self.deconvolutions]
         self.image_scale = torch.ones(self.deconvolutions[-1].shape[1])
-        of_generator = [
+        generator_weights = [
             *(self.dense, self.dense_shift),
             *(*self.deconvolutions, *self.shifts),
             self.image_scale,
         ]
-        for weight in (*trained, *of_generator):
+        for weight in (*trained, *generator_weights):
             weight.requires_grad_()
-        super().__init__(trained, of_generator, **options)
+        super().__init__(trained, generator_weights, **options)
 
     def _disturbed(self, images: Tensor, noise: list[Tensor]) -> Tensor:
         if self.noise is not None:
@@ -85,11 +85,11 @@ class Convolutional(SemiSupervisedGame):
         return images * noise.pop(0) / 0.8
 
     def judged(self, images: Tensor, noise: Noise) -> Output:
-        drawn = list(noise)
-        x = self._disturbed(images, drawn)
+        noises = list(noise)
+        x = self._disturbed(images, noises)
         for number, weight in enumerate(self.convolutions):
             if number in _DROPOUT_BEFORE:
-                x = x * drawn.pop(0) / (1 - _DROPOUT_BEFORE[number])
+                x = x * noises.pop(0) / (1 - _DROPOUT_BEFORE[number])
             weight = weight_normed(weight, self.scales[number], (1, 2, 3), 1e-6)
             x = convolved(x, weight, _STRIDES[number], _PADDINGS[number])
             x = leaky_relu(x + self.biases[number][None, :, None, None])
@@ -103,11 +103,11 @@ class Convolutional(SemiSupervisedGame):
     @torch.no_grad()
     def initialize(self, images: Tensor, latent: Tensor, noise: Noise) -> None:
         """Scales and biases from images and, of the generator's output, from latents."""
-        drawn = list(noise)
-        x = self._disturbed(images, drawn)
+        noises = list(noise)
+        x = self._disturbed(images, noises)
         for number, weight in enumerate(self.convolutions):
             if number in _DROPOUT_BEFORE:
-                x = x * drawn.pop(0) / (1 - _DROPOUT_BEFORE[number])
+                x = x * noises.pop(0) / (1 - _DROPOUT_BEFORE[number])
             weight = weight_normed(weight, self.scales[number], (1, 2, 3), 1e-6)
             t = convolved(x, weight, _STRIDES[number], _PADDINGS[number])
             x, scale, bias = standardized(t)
@@ -131,7 +131,7 @@ class Convolutional(SemiSupervisedGame):
         return torch.tanh(self._last_maps(latent) + self.shifts[-1][None, :, None, None])
 
     def _last_maps(self, latent: Tensor) -> Tensor:
-        """What comes before the last bias and tanh."""
+        """The generator's output before the last bias and tanh."""
         reference = None if self.reference is None else self.reference @ self.dense
         x, reference = _normed(latent @ self.dense, reference, self.dense_shift)
         maps = (-1, self.deconvolutions[0].shape[0], 4, 4)
@@ -140,8 +140,8 @@ class Convolutional(SemiSupervisedGame):
             reference = torch.clamp(reference, min=0).reshape(maps)
         for number, side in ((0, 8), (1, 16)):
             weight, shift = self.deconvolutions[number], self.shifts[number]
-            of_reference = None if reference is None else deconvolved(reference, weight, side)
-            x, reference = _normed(deconvolved(x, weight, side), of_reference, shift)
+            reference_maps = None if reference is None else deconvolved(reference, weight, side)
+            x, reference = _normed(deconvolved(x, weight, side), reference_maps, shift)
             x = torch.clamp(x, min=0)
             reference = None if reference is None else torch.clamp(reference, min=0)
         weight = weight_normed(self.deconvolutions[2], self.image_scale, (0, 2, 3), 1e-6)

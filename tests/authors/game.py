@@ -1,5 +1,4 @@
-"""What the authors' experiments on MNIST, CIFAR-10 and SVHN share: the losses and the order of the
-updates."""
+"""The losses and the order of the updates in the authors' experiments on MNIST, CIFAR-10 and SVHN."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,8 +9,8 @@ from authors.adam import Adam, Average
 from authors.layers import log_sum_exp, softplus
 
 Noise = Sequence[Tensor]
-"""The random numbers of one pass through the discriminator, one tensor a layer that draws any, in their
-order."""
+"""The random numbers of one pass through the discriminator, one tensor for each layer that draws any, in the
+order of the layers."""
 
 Output = tuple[Tensor, Tensor]
 """Logits and features."""
@@ -50,9 +49,9 @@ class History:
 
 
 class SemiSupervisedGame:
-    """Both players and their updates. Subclasses have the networks.
+    """The updates of two players, whose networks subclasses define.
 
-    `positive` is what the discriminator is to say of real images: 1 in their code; `history` is the weight of
+    `positive` is the discriminator's target for real images, 1 in the authors' code; `history`, the weight of
     historical averaging, 0 there.
     """
 
@@ -93,15 +92,15 @@ class SemiSupervisedGame:
         """
         supervised = torch.zeros(())
         if labelled is not None and labels is not None:
-            of_labelled = self.judged(labelled, noises[0])[0]
-            chosen = of_labelled[torch.arange(len(labels)), labels]
-            supervised = -torch.mean(chosen) + torch.mean(log_sum_exp(of_labelled))
-        of_unlabelled = log_sum_exp(self.judged(unlabelled, noises[-2])[0])
-        of_generated = log_sum_exp(self.judged(self.generated(latent), noises[-1])[0])
+            labelled_logits = self.judged(labelled, noises[0])[0]
+            label_logits = labelled_logits[torch.arange(len(labels)), labels]
+            supervised = -torch.mean(label_logits) + torch.mean(log_sum_exp(labelled_logits))
+        unlabelled_logit = log_sum_exp(self.judged(unlabelled, noises[-2])[0])
+        generated_logit = log_sum_exp(self.judged(self.generated(latent), noises[-1])[0])
         unsupervised = (
-            -0.5 * self.positive * torch.mean(of_unlabelled)
-            + 0.5 * torch.mean(softplus(of_unlabelled))
-            + 0.5 * torch.mean(softplus(of_generated))
+            -0.5 * self.positive * torch.mean(unlabelled_logit)
+            + 0.5 * torch.mean(softplus(unlabelled_logit))
+            + 0.5 * torch.mean(softplus(generated_logit))
         )
         self.average.update()
         self.adam.step(supervised + 1.0 * unsupervised + self.histories[0].penalty(), rate)
@@ -118,7 +117,7 @@ class SemiSupervisedGame:
     def fool(
         self, latent: Tensor, noise: Noise, rate: float, *, non_saturating: bool = False
     ) -> None:
-        """The generator's step of the minimax loss, or of one that is not theirs."""
+        """The generator's step of the minimax loss, or of the non-saturating one, which is not theirs."""
         logit = log_sum_exp(self.judged(self.generated(latent), noise)[0])
         loss = torch.mean(softplus(-logit)) if non_saturating else -torch.mean(softplus(logit))
         self.adam_of_generator.step(loss + self.histories[1].penalty(), rate)

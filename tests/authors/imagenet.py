@@ -14,24 +14,24 @@ _STRIDES = (2, 2, 2, 1, 1, 2, 2)
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """TensorFlow's SAME: zeros before and after, of which there are as many before or one less."""
+    """The numbers of zeros before and after by TensorFlow's SAME: as many before as after, or one fewer."""
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2
 
 
 def convolved(x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    before, after = same_padding(x.shape[2], weight.shape[2], stride)
-    return conv2d(pad(x, (before, after, before, after)), weight, stride=stride)
+    leading, trailing = same_padding(x.shape[2], weight.shape[2], stride)
+    return conv2d(pad(x, (leading, trailing, leading, trailing)), weight, stride=stride)
 
 
 def deconvolved(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """The gradient of a SAME convolution by its input; weight is [channels of x, channels out, 5, 5]."""
     side = x.shape[2] * stride
-    before, after = same_padding(side, weight.shape[2], stride)
-    padded = side + before + after
+    leading, trailing = same_padding(side, weight.shape[2], stride)
+    padded = side + leading + trailing
     size = (x.shape[0], weight.shape[1], padded, padded)
-    whole = conv2d_input(size, weight, x, stride=stride)
-    return whole[:, :, before : before + side, before : before + side]
+    gradient = conv2d_input(size, weight, x, stride=stride)
+    return gradient[:, :, leading : leading + side, leading : leading + side]
 
 
 def leaky_relu(x: Tensor) -> Tensor:
@@ -39,16 +39,16 @@ def leaky_relu(x: Tensor) -> Tensor:
 
 
 def cross_normed(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """Half of the channels by the first half of the batch, the other half by the second."""
+    """Cross batch normalization: half of the channels by the first half of the batch, half by the second."""
     rows, channels = len(x) // 2, x.shape[1] // 2
     axes = (0, *range(2, x.ndim))
     parts = []
-    for half, of_half in (
+    for half, batch_half in (
         (x[:, :channels], x[:rows, :channels]),
         (x[:, channels:], x[rows:, channels:]),
     ):
-        mean = torch.mean(of_half, dim=axes, keepdim=True)
-        variance = torch.mean((of_half - mean) ** 2, dim=axes, keepdim=True)
+        mean = torch.mean(batch_half, dim=axes, keepdim=True)
+        variance = torch.mean((batch_half - mean) ** 2, dim=axes, keepdim=True)
         parts.append((half - mean) / torch.sqrt(variance + 1e-5))
     shape = [1, -1] + [1] * (x.ndim - 2)
     return torch.cat(parts, dim=1) * gain.reshape(shape) + shift.reshape(shape)
@@ -58,23 +58,23 @@ def minibatch_features(x: Tensor, kernels: Tensor) -> Tensor:
     """Closeness to the first and to the second half, [samples, 2 kernels], divided by the mask's sum."""
     rows, half = len(x), len(x) // 2
     activation = torch.tensordot(x, kernels, dims=([1], [0]))
-    apart = torch.sum(
+    distances = torch.sum(
         torch.abs(activation[:, :, :, None] - activation.permute(1, 2, 0)[None]), dim=2
     )
     mask = (1 - torch.eye(rows, dtype=x.dtype))[:, None, :]
-    masked = torch.exp(-apart) * mask
+    masked = torch.exp(-distances) * mask
     first = torch.sum(masked[:, :, :half], dim=2) / torch.sum(mask[:, :, :half])
     second = torch.sum(masked[:, :, half:], dim=2) / torch.sum(mask[:, :, half:])
     return torch.cat([first, second], dim=1)
 
 
 def cross_entropy(logits: Tensor, probability: float) -> Tensor:
-    """Of the sigmoid of the logits with a probability, averaged."""
+    """The mean cross-entropy of the sigmoid of the logits with a probability."""
     return torch.mean(torch.logaddexp(torch.zeros_like(logits), logits) - probability * logits)
 
 
 class ImageNet:
-    """Both players, and the update that moves both by one forward pass.
+    """The networks of both players, and the update that moves both by one forward pass.
 
     Args:
         discriminator: `W0` to `W6`, `gain0` to `gain7`, `dense` [inputs, features], `kernels`
@@ -141,11 +141,11 @@ class ImageNet:
         half = len(images)
         logits = self.judged(torch.cat([images, self.generated(latent)]), noise)
         real = torch.logsumexp(logits[:, :-1], dim=1) - logits[:, -1]
-        of_classes = torch.mean(
+        class_loss = torch.mean(
             torch.logsumexp(logits[:half], dim=1) - logits[torch.arange(half), labels]
         )
-        loss = cross_entropy(real[:half], 0.75) + cross_entropy(real[half:], 0.0) + of_classes
-        of_generator = cross_entropy(real[half:], 0.75 / 2)
+        loss = cross_entropy(real[:half], 0.75) + cross_entropy(real[half:], 0.0) + class_loss
+        generator_loss = cross_entropy(real[half:], 0.75 / 2)
         gradients = torch.autograd.grad(loss, [*self.d.values()], retain_graph=True)
-        self.adam_of_generator.step(of_generator, rate)
+        self.adam_of_generator.step(generator_loss, rate)
         self.adam.move(gradients, rate)

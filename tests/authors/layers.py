@@ -40,7 +40,7 @@ def deconvolved(x: Tensor, weight: Tensor, side: int) -> Tensor:
 
 
 def standardized(t: Tensor, deviation: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
-    """The data-dependent initialization of a layer from its outputs t: what it gives, its scale and bias."""
+    """The data-dependent initialization of a layer with outputs t: standardized outputs, scale and bias."""
     axes = tuple(axis for axis in range(t.ndim) if axis != 1)
     shape = [1, -1] + [1] * (t.ndim - 2)
     mean = torch.mean(t, dim=axes)
@@ -50,7 +50,7 @@ def standardized(t: Tensor, deviation: float = 1.0) -> tuple[Tensor, Tensor, Ten
 
 
 def batch_normed(x: Tensor, bias: Tensor, epsilon: float = 1e-6) -> Tensor:
-    """By the statistics of the batch, without a gain."""
+    """Batch normalization by the statistics of the batch, without a gain."""
     axes = tuple(axis for axis in range(x.ndim) if axis != 1)
     shape = [1, -1] + [1] * (x.ndim - 2)
     centred = x - torch.mean(x, dim=axes, keepdim=True)
@@ -62,9 +62,9 @@ def distances(x: Tensor, theta: Tensor, log_scale: Tensor) -> Tensor:
     """L1 distances [sample, kernel, sample] of minibatch discrimination, a sample being far from itself."""
     weight = theta * (torch.exp(log_scale) / torch.sqrt(torch.sum(theta**2, dim=0)))[None]
     activation = torch.tensordot(x, weight, dims=([1], [0]))
-    each = torch.abs(activation[:, :, :, None] - activation.permute(1, 2, 0)[None])
+    differences = torch.abs(activation[:, :, :, None] - activation.permute(1, 2, 0)[None])
     itself = 1e6 * torch.eye(len(x), dtype=x.dtype)
-    return torch.sum(each, dim=2) + itself[:, None, :]
+    return torch.sum(differences, dim=2) + itself[:, None, :]
 
 
 def with_closeness(x: Tensor, theta: Tensor, log_scale: Tensor, bias: Tensor) -> Tensor:
@@ -74,17 +74,20 @@ def with_closeness(x: Tensor, theta: Tensor, log_scale: Tensor, bias: Tensor) ->
 
 
 def closeness_initialized(
-    x: Tensor, theta: Tensor, log_scale: Tensor, together: int
+    x: Tensor, theta: Tensor, log_scale: Tensor, group_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The data-dependent initialization of minibatch discrimination: what it gives, log scale and bias.
+    """The data-dependent initialization of minibatch discrimination: its features, log scale and bias.
 
-    `together` samples are compared with each other: theirs are all.
+    Samples are compared in groups of `group_size`; in the authors' code all are one group.
     """
-    apart = [distances(part, theta, log_scale) for part in x.split(together)]
-    nearest = torch.cat([torch.min(part, dim=2).values for part in apart])
+    group_distances = [distances(part, theta, log_scale) for part in x.split(group_size)]
+    nearest = torch.cat([torch.min(part, dim=2).values for part in group_distances])
     half_nearest = 0.5 * torch.mean(nearest, dim=0)
     sums = torch.cat(
-        [torch.sum(torch.exp(-part / half_nearest[None, :, None]), dim=2) for part in apart]
+        [
+            torch.sum(torch.exp(-part / half_nearest[None, :, None]), dim=2)
+            for part in group_distances
+        ]
     )
     mean = torch.mean(sums, dim=0)
     log_scale = log_scale - torch.log(half_nearest)[:, None]

@@ -24,9 +24,9 @@ class Mnist(SemiSupervisedGame):
 
     Args:
         discriminator: `theta0`, `theta1`, ..., the last one of the output; of minibatch discrimination, which
-            stands between noise and output and is not theirs on MNIST, `kernels`.
+            stands between noise and output and is not in the authors' code for MNIST, `kernels`.
         generator: `W0`, ..., the last one of the output.
-        normalization_epsilon, length_epsilon: theirs are both 1e-6.
+        normalization_epsilon, length_epsilon: both 1e-6 in the authors' code.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Mnist(SemiSupervisedGame):
         trained = [*self.thetas, *self.biases, self.scales[-1]]
         if self.kernels is not None:
             trained += [self.kernels, self.log_scale, self.closeness_bias]
-        of_generator = [*self.weights, *self.shifts, self.output_scale]
-        for weight in (*trained, *of_generator):
+        generator_weights = [*self.weights, *self.shifts, self.output_scale]
+        for weight in (*trained, *generator_weights):
             weight.requires_grad_()
-        super().__init__(trained, of_generator, **options)
+        super().__init__(trained, generator_weights, **options)
 
     def judged(self, images: Tensor, noise: Noise) -> Output:
-        """Without noise, as where it is tested, `noise` is empty."""
+        """Logits and features; `noise` is empty where there is none, as on test images."""
         noise = noise or [torch.zeros(())] * (len(self.thetas) + 1)
         x = images.flatten(1) + 0.3 * noise[0]
         last = len(self.thetas) - 1
@@ -83,14 +83,14 @@ class Mnist(SemiSupervisedGame):
         return logits
 
     @torch.no_grad()
-    def initialize(self, images: Tensor, noise: Noise, together: int | None = None) -> None:
-        """Scales and biases from images. Minibatch discrimination compares all, or so many at a time."""
+    def initialize(self, images: Tensor, noise: Noise, group_size: int | None = None) -> None:
+        """Sets scales and biases from images; minibatch discrimination compares `group_size` or all."""
         x = images.flatten(1) + 0.3 * noise[0]
         last = len(self.thetas) - 1
         for number, theta in enumerate(self.thetas):
             if number == last and self.kernels is not None:
                 x, log_scale, bias = closeness_initialized(
-                    x, self.kernels, self.log_scale, together or len(x)
+                    x, self.kernels, self.log_scale, group_size or len(x)
                 )
                 self.log_scale.copy_(log_scale)
                 self.closeness_bias.copy_(bias)

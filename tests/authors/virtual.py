@@ -18,11 +18,11 @@ def virtually_normed(
     own = 1 / (len(reference) + 1)
     own_mean = torch.mean(x, dim=space, keepdim=True) if space else x
     own_square = torch.mean(x**2, dim=space, keepdim=True) if space else x**2
-    of_batch = own * own_mean + (1 - own) * mean, own * own_square + (1 - own) * mean_square
+    batch_statistics = own * own_mean + (1 - own) * mean, own * own_square + (1 - own) * mean_square
     shape = [1, -1] + [1] * len(space)
 
     def normalized(values: Tensor, mean: Tensor, mean_square: Tensor) -> Tensor:
         deviation = torch.sqrt(epsilon + mean_square - mean**2)
         return (values - mean) / deviation * gain.reshape(shape) + shift.reshape(shape)
 
-    return normalized(x, *of_batch), normalized(reference, mean, mean_square)
+    return normalized(x, *batch_statistics), normalized(reference, mean, mean_square)

@@ -72,12 +72,12 @@ def test_a_recipe_whose_own_terms_are_all_that_it_adds_has_a_baseline(
     assert arm_names(recipe) == ("custom", "baseline")
     assert weights(arm_recipe(recipe, "custom")) == {"supervised": 1, "smoothness": 0.5}
     assert weights(arm_recipe(recipe, "baseline")) == {"supervised": 1}
-    # Beside other terms these name the arm, and a term that is off is none.
+    # Beside other terms, those name the arm; a term with a weight of 0 does not count.
     assert (
         own_arm(replace(COMPOSED, objective=COMPOSED.objective.with_term(smoothness))) == "composed"
     )
-    off = alone.objective.with_term(replace(smoothness, weight=0.0))
-    assert own_arm(replace(COMPOSED, objective=off)) == "baseline"
+    disabled = alone.objective.with_term(replace(smoothness, weight=0.0))
+    assert own_arm(replace(COMPOSED, objective=disabled)) == "baseline"
 
 
 def test_recipes_of_the_paper_have_no_arms() -> None:
@@ -142,8 +142,8 @@ def test_a_planned_recipe_says_how_many_steps_each_arm_takes() -> None:
     assert held_out == {"composed": 50, "baseline": 30, "consistency": 67}
     assert arm_recipe(PLANNED, "composed").epochs == 7
     # Never more epochs than steps.
-    few = replace(PLANNED, plan=replace(PLANNED.plan, baseline=3))
-    assert arm_recipe(few, "baseline").epochs == 3
+    few_steps = replace(PLANNED, plan=replace(PLANNED.plan, baseline=3))
+    assert arm_recipe(few_steps, "baseline").epochs == 3
 
 
 def test_other_minutes_or_arms_are_planned_anew() -> None:
@@ -155,13 +155,13 @@ def test_other_minutes_or_arms_are_planned_anew() -> None:
 def test_other_settings_that_decide_the_cost_are_planned_anew() -> None:
     plan = replace(PLANNED.plan, settings_sha256=cost_sha256(PLANNED))
     recipe = replace(PLANNED, plan=plan)
-    same = (
+    same_cost = (
         recipe,
         replace(recipe, seed=7, labels=50),
         replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=0.1)),
         replace(recipe, data=replace(recipe.data, path=Path("elsewhere"), split_seed=3)),
     )
-    others = (
+    different_cost = (
         replace(recipe, networks=MLPSettings(hidden=(2000, 10))),
         replace(recipe, augmentation=AugmentationSettings(kind="digits")),
         replace(recipe, batch_size=50),
@@ -169,11 +169,11 @@ def test_other_settings_that_decide_the_cost_are_planned_anew() -> None:
         replace(recipe, frozen=FrozenSettings(size_px=224)),
         replace(recipe, epochs=50),
     )
-    assert all(is_planned(each) for each in same)
-    assert not any(is_planned(each) for each in others)
+    assert all(is_planned(variant) for variant in same_cost)
+    assert not any(is_planned(variant) for variant in different_cost)
     # A resumed run keeps its plan: what differs is refused by its own name.
-    for other in others:
-        resumed = with_plan_of(other, recipe)
+    for changed in different_cost:
+        resumed = with_plan_of(changed, recipe)
         assert (resumed.plan, resumed.steps) == (recipe.plan, recipe.steps)
 
 
@@ -189,10 +189,10 @@ def test_the_frozen_arm_has_the_network_that_the_recipe_names() -> None:
 
 
 def test_the_same_command_takes_the_steps_of_the_run_that_it_resumes() -> None:
-    asked = replace(COMPOSED, arms=("consistency",))
-    assert with_plan_of(asked, PLANNED) == PLANNED
-    # What was asked for otherwise stays so, and is refused by its name.
-    assert with_plan_of(replace(asked, minutes=9), PLANNED).minutes == 9
+    requested = replace(COMPOSED, arms=("consistency",))
+    assert with_plan_of(requested, PLANNED) == PLANNED
+    # A setting that differs stays as requested, and is refused by its name.
+    assert with_plan_of(replace(requested, minutes=9), PLANNED).minutes == 9
 
 
 def test_recipe_yaml_keeps_the_plan(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_recipe_yaml_keeps_the_plan(tmp_path: Path) -> None:
 
 def test_settings_of_arms_at_their_defaults_are_in_no_hash() -> None:
     values = recipe_to_dict(PRESETS["mnist"])
-    # As of a recipe.yaml from before there were arms.
+    # As in a recipe.yaml from before there were arms.
     for name in ("steps", "minutes", "arms", "baseline_steps", "frozen", "plan"):
         del values[name]
     former = recipe_from_dict(values, "recipe")

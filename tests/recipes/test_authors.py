@@ -58,7 +58,7 @@ POSITIVE = {
     name: 0.9 if name.startswith("cifar10-samples") and name != "cifar10-samples-ls" else 1.0
     for name in GENERATOR
 }
-"""What the discriminator of colour images is to say of real ones."""
+"""The discriminator's target for real colour images."""
 
 HISTORY = {name: 0.1 if name == "cifar10-samples-l-ha" else 0.0 for name in GENERATOR}
 """Weight of historical averaging."""
@@ -72,7 +72,7 @@ MNIST_DEPARTURES: dict[str, Any] = {
     **{"normalization_epsilon": 1e-5, "length_epsilon": 0.0},
     **{"form": "outside", "epsilon": 1e-4},
 }
-"""What `mnist` has in place of theirs."""
+"""The settings of `mnist` in place of the authors' own."""
 
 
 def networks_of(game: Game) -> tuple[Any, Any]:
@@ -89,20 +89,24 @@ def narrow(name: str) -> Recipe:
     return replace(recipe, batch_size=6, networks=replace(networks, **changes))
 
 
-def assert_equal(ours: Tensor, theirs: Tensor, what: str) -> None:
+def assert_equal(actual: Tensor, expected: Tensor, description: str) -> None:
     torch.testing.assert_close(
-        ours.detach(), theirs.detach(), rtol=1e-8, atol=1e-9, msg=lambda text: f"{what}: {text}"
+        actual.detach(),
+        expected.detach(),
+        rtol=1e-8,
+        atol=1e-9,
+        msg=lambda text: f"{description}: {text}",
     )
 
 
 def steps_alike(
     played: tuple[Recorded, Game, TrainingState],
-    theirs: SemiSupervisedGame,
+    authors_game: SemiSupervisedGame,
     name: str,
     steps: int,
 ) -> "HorizonAverage":
-    """Takes steps of both, theirs on the images and with the random numbers of ours; gives the average of
-    their discriminator's weights that starts from the first ones."""
+    """Takes steps of both games, the authors' on the images and with the random numbers of the other; gives
+    the average of the authors' discriminator's weights that starts from the first ones."""
     recorded, game, state = played
     generator_steps, generator_loss = GENERATOR[name]
     average = HorizonAverage()
@@ -110,13 +114,13 @@ def steps_alike(
         recorded.clear()
         state.position = step % 3
         game.step(state, RATE)
-        step_alike(recorded, theirs, generator_steps, generator_loss, RATE)
-        average.update(theirs.adam.weights)
+        step_alike(recorded, authors_game, generator_steps, generator_loss, RATE)
+        average.update(authors_game.adam.weights)
     return average
 
 
 class HorizonAverage:
-    """What recipes have in place of the authors' average: it looks back over a tenth of the steps so far."""
+    """The average that recipes have in place of the authors' one: it looks back over a tenth of the steps."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -125,10 +129,10 @@ class HorizonAverage:
     def update(self, weights: Sequence[Tensor]) -> None:
         self.steps += 1
         rate = min(1.0, max(1e-4, 10 / self.steps))
-        before = self.values or [torch.zeros_like(weight) for weight in weights]
+        values = self.values or [torch.zeros_like(weight) for weight in weights]
         self.values = [
             value + rate * (weight.detach() - value)
-            for value, weight in zip(before, weights, strict=True)
+            for value, weight in zip(values, weights, strict=True)
         ]
 
 
@@ -152,36 +156,42 @@ def test_mnist(name: str, departures: dict[str, Any], monkeypatch: pytest.Monkey
         if discriminator.minibatch:
             weights["kernels"] = discriminator.minibatch.theta.detach()
         dense, norms = generator.layers[0::3], generator.layers[1::3]
-        theirs = Mnist(
+        authors_game = Mnist(
             weights,
             {f"W{k}": layer.weight.detach().T for k, layer in enumerate(dense)},
             **departures,
         )
-        theirs.initialize(recorded.shown[0], recorded.passes[0], recipe.batch_size)
-        average = steps_alike(played, theirs, name, 36 if name == "mnist-paper" else 14)
+        authors_game.initialize(
+            recorded.initialization_inputs[0], recorded.passes[0], recipe.batch_size
+        )
+        average = steps_alike(played, authors_game, name, 36 if name == "mnist-paper" else 14)
         for k, layer in enumerate(hidden):
-            assert_equal(layer.weight.T, theirs.thetas[k], f"theta {k}")
-            assert_equal(layer.gain, theirs.scales[k], f"scale {k}")
-            assert_equal(layer.bias, theirs.biases[k], f"bias {k}")
+            assert_equal(layer.weight.T, authors_game.thetas[k], f"theta {k}")
+            assert_equal(layer.gain, authors_game.scales[k], f"scale {k}")
+            assert_equal(layer.bias, authors_game.biases[k], f"bias {k}")
         if discriminator.minibatch:
-            assert_kernels_equal(discriminator.minibatch, theirs)
+            assert_kernels_equal(discriminator.minibatch, authors_game)
         for k, layer in enumerate(dense):
-            assert_equal(layer.weight.T, theirs.weights[k], f"W {k}")
+            assert_equal(layer.weight.T, authors_game.weights[k], f"W {k}")
         for k, layer in enumerate([*norms, dense[-1]]):
-            assert_equal(layer.bias, theirs.shifts[k], f"shift {k}")
-        assert_equal(dense[-1].gain, theirs.output_scale, "scale of the output")
+            assert_equal(layer.bias, authors_game.shifts[k], f"shift {k}")
+        assert_equal(dense[-1].gain, authors_game.output_scale, "scale of the output")
         averages: Any = game.players["discriminator"].tested
         tested = [*averages.hidden, averages.output]
-        ours = [layer.weight.T for layer in tested] + [layer.bias for layer in tested]
-        ours.append(averages.output.gain)
+        means = [layer.weight.T for layer in tested] + [layer.bias for layer in tested]
+        means.append(averages.output.gain)
         from_zero = name == "mnist-paper"
-        values = theirs.average.values if from_zero else average.values
-        # Those of minibatch discrimination come last.
-        for mean, expected in zip(ours, values, strict=not discriminator.minibatch):
+        values = authors_game.average.values if from_zero else average.values
+        # The weights of minibatch discrimination come last.
+        for mean, expected in zip(means, values, strict=not discriminator.minibatch):
             assert_equal(mean, expected, "average")
         if from_zero:
-            logits = averages.eval()(recorded.shown[0]).logits
-            assert_equal(logits, theirs.judged_by_average(recorded.shown[0]), "tested logits")
+            logits = averages.eval()(recorded.initialization_inputs[0]).logits
+            assert_equal(
+                logits,
+                authors_game.judged_by_average(recorded.initialization_inputs[0]),
+                "tested logits",
+            )
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.startswith(("cifar10", "svhn"))])
@@ -192,7 +202,7 @@ def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         recorded, game, _ = played
         discriminator, generator = networks_of(game)
         # The labelled images and a batch of latents.
-        images, latent = recorded.shown
+        images, latent = recorded.initialization_inputs
         assert len(images) == 9 and len(latent) == recipe.batch_size
         convolutions = [
             layer for layer in discriminator.layers if isinstance(layer, WeightNormConv2d)
@@ -205,7 +215,7 @@ def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(generator, ConvGenerator) != is_virtual
         maps = generator.images.network if is_virtual else generator
         deconvolutions, norms = maps.layers[0::3], [maps.dense_norm, *maps.layers[1::3]]
-        theirs = Convolutional(
+        authors_game = Convolutional(
             weights,
             {
                 "dense": maps.dense.weight.detach().T,
@@ -216,30 +226,30 @@ def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             positive=POSITIVE[name],
             history=HISTORY[name],
         )
-        theirs.initialize(images, latent, recorded.passes[0])
-        steps_alike(played, theirs, name, 5)
+        authors_game.initialize(images, latent, recorded.passes[0])
+        steps_alike(played, authors_game, name, 5)
         for k, layer in enumerate(convolutions):
-            assert_equal(layer.weight, theirs.convolutions[k], f"W {k}")
-            assert_equal(layer.gain, theirs.scales[k], f"scale {k}")
-            assert_equal(layer.bias, theirs.biases[k], f"bias {k}")
+            assert_equal(layer.weight, authors_game.convolutions[k], f"W {k}")
+            assert_equal(layer.gain, authors_game.scales[k], f"scale {k}")
+            assert_equal(layer.bias, authors_game.biases[k], f"bias {k}")
         if discriminator.minibatch:
-            assert_kernels_equal(discriminator.minibatch, theirs)
-        assert_equal(discriminator.output.weight.T, theirs.theta, "theta")
-        assert_equal(discriminator.output.gain, theirs.output_scale, "scale of the output")
-        assert_equal(discriminator.output.bias, theirs.output_bias, "bias of the output")
-        assert_equal(maps.dense.weight.T, theirs.dense, "dense")
+            assert_kernels_equal(discriminator.minibatch, authors_game)
+        assert_equal(discriminator.output.weight.T, authors_game.theta, "theta")
+        assert_equal(discriminator.output.gain, authors_game.output_scale, "scale of the output")
+        assert_equal(discriminator.output.bias, authors_game.output_bias, "bias of the output")
+        assert_equal(maps.dense.weight.T, authors_game.dense, "dense")
         for k, layer in enumerate(deconvolutions):
-            assert_equal(layer.weight, theirs.deconvolutions[k], f"transposed W {k}")
-        shifts = [theirs.dense_shift, *theirs.shifts]
+            assert_equal(layer.weight, authors_game.deconvolutions[k], f"transposed W {k}")
+        shifts = [authors_game.dense_shift, *authors_game.shifts]
         for k, layer in enumerate([*norms, deconvolutions[-1]]):
             assert_equal(layer.bias, shifts[k], f"shift {k}")
-        assert_equal(deconvolutions[-1].gain, theirs.image_scale, "scale of the image")
+        assert_equal(deconvolutions[-1].gain, authors_game.image_scale, "scale of the image")
 
 
-def assert_kernels_equal(minibatch: nn.Module, theirs: Any) -> None:
-    assert_equal(minibatch.theta, theirs.kernels, "kernels")  # type: ignore[arg-type]
-    assert_equal(minibatch.log_scale, theirs.log_scale, "log scale")  # type: ignore[arg-type]
-    assert_equal(minibatch.bias, theirs.closeness_bias, "closeness bias")  # type: ignore[arg-type]
+def assert_kernels_equal(minibatch: nn.Module, authors_game: Any) -> None:
+    assert_equal(minibatch.theta, authors_game.kernels, "kernels")  # type: ignore[arg-type]
+    assert_equal(minibatch.log_scale, authors_game.log_scale, "log scale")  # type: ignore[arg-type]
+    assert_equal(minibatch.bias, authors_game.closeness_bias, "closeness bias")  # type: ignore[arg-type]
 
 
 def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,19 +257,19 @@ def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
     with in_double():
         recorded, game, state = recorded_game(recipe, (64, 64, 3), monkeypatch, labelled=20)
         discriminator, generator = networks_of(game)
-        assert not recorded.shown
+        assert not recorded.initialization_inputs
         levels, size = generator.images.network, recipe.batch_size
         convolutions = [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
         (dense,) = (layer for layer in discriminator.layers if isinstance(layer, nn.Linear))
         crosses = [layer for layer in discriminator.layers if isinstance(layer, CrossBatchNorm)]
-        ours = {
+        discriminator_weights = {
             **{f"W{k}": layer.weight for k, layer in enumerate(convolutions)},
             **{f"gain{k}": layer.weight for k, layer in enumerate(crosses)},
             "dense": dense.weight.T,
             "kernels": discriminator.minibatch.theta,
             "output": discriminator.output.weight.T,
         }
-        of_generator = {
+        generator_weights = {
             "dense": levels.dense.weight.T,
             **{f"gain{k}": layer.weight for k, layer in enumerate(levels.norms)},
             **{f"W{k}": layer.weight for k, layer in enumerate(levels.convolutions)},
@@ -271,10 +281,14 @@ def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
             shapes = levels.noise_shapes
             return [first, *(n.unflatten(1, s) for n, s in zip(noise, shapes, strict=True))]
 
-        theirs = ImageNet(detached(ours), detached(of_generator), maps(generator.images.reference))
-        ours |= {f"shift{k}": layer.bias for k, layer in enumerate(crosses)}
-        of_generator |= {f"shift{k}": layer.bias for k, layer in enumerate(levels.norms)}
-        ours["bias"] = discriminator.output.bias
+        authors_game = ImageNet(
+            detached(discriminator_weights),
+            detached(generator_weights),
+            maps(generator.images.reference),
+        )
+        discriminator_weights |= {f"shift{k}": layer.bias for k, layer in enumerate(crosses)}
+        generator_weights |= {f"shift{k}": layer.bias for k, layer in enumerate(levels.norms)}
+        discriminator_weights["bias"] = discriminator.output.bias
         for step in range(6):
             recorded.clear()
             state.position = step % 3
@@ -282,8 +296,11 @@ def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
             ((noise,),), (latent,), (batch,) = recorded.passes, recorded.latents, recorded.real
             # One real batch, which is the labelled and the unlabelled one, and one pass.
             assert batch.sizes == [size] and noise.shape[0] == 2 * size and not recorded.matched
-            theirs.train(batch["labelled"], batch.labels, maps(latent), noise, RATE)
-        for weights, expected in ((ours, theirs.d), (of_generator, theirs.g)):
+            authors_game.train(batch["labelled"], batch.labels, maps(latent), noise, RATE)
+        for weights, expected in (
+            (discriminator_weights, authors_game.d),
+            (generator_weights, authors_game.g),
+        ):
             assert weights.keys() == expected.keys()
             for name, weight in weights.items():
                 assert_equal(weight, expected[name], name)

@@ -1,4 +1,4 @@
-"""Where a recipe's settings are not the authors', its file says so; and what the ablations of Table 3
+"""The notes in a recipe's file on settings that are not the authors', and what the ablations of Table 3
 change."""
 
 import importlib
@@ -14,7 +14,7 @@ from convergan.recipes.files import recipe_to_dict
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 
-THEIRS: dict[str, Any] = {
+SHARED_SETTINGS: dict[str, Any] = {
     "batch_size": 100,
     "unlabelled_batch_size": None,
     "generated_batch_size": None,
@@ -49,9 +49,9 @@ THEIRS: dict[str, Any] = {
     "optimizer.generator_averaging_rate": 1.0,
     "hardware.precision": "fp32",
 }
-"""What the authors' code for MNIST, CIFAR-10 and SVHN has in common."""
+"""The settings that the authors' code for MNIST, CIFAR-10 and SVHN has in common."""
 
-MNIST = THEIRS | {
+MNIST = SHARED_SETTINGS | {
     "labels": 100,
     "epochs": 300,
     "networks.hidden": [1000, 500, 250, 250, 250],
@@ -65,7 +65,7 @@ MNIST = THEIRS | {
     "hardware.noise": "fresh",
 }
 
-CIFAR10 = THEIRS | {
+CIFAR10 = SHARED_SETTINGS | {
     "labels": 4000,
     "epochs": 1200,
     "drop_remainder": True,
@@ -88,7 +88,7 @@ MINIBATCH: dict[str, Any] = {
     "networks.minibatch_kernels": 100,
     "networks.minibatch_kernel_size": 5,
     "objective.feature_matching.weight": 0.0,
-    # Of no effect then.
+    # It has no effect then.
     "objective.feature_matching.distance": "squared",
     "objective.minimax.weight": 1.0,
     "objective.generator_steps": 3,
@@ -150,7 +150,7 @@ IMAGENET: dict[str, Any] = {
     "optimizer.averaging_rate": 1.0,
 }
 
-NOT_THEIRS: dict[str, Any] = {
+WITHOUT_COUNTERPART: dict[str, Any] = {
     "members": 1,
     "minutes": None,
     "arms": [],
@@ -165,24 +165,24 @@ NOT_THEIRS: dict[str, Any] = {
     "optimizer.averaging_horizon": 0.1,
     "hardware.compile": False,
 }
-"""What their code has no counterpart of, as it is where it does nothing. An average that starts from the
-weights has a horizon, of which the files speak together with its start."""
+"""Settings without a counterpart in the authors' code, at the values with which they do nothing. An average
+that starts from the weights has a horizon, of which the files speak together with its start."""
 
-OF_NO_EFFECT = re.compile(
+NO_EFFECT = re.compile(
     r"name|seed|baseline|baseline_steps|frozen\..*|plan\..*|augmentation\.(?!kind).*"
     r"|data\.(source|path|cache|skip_unreadable|validation_share|test_share|folds|split_seed|resident_mb)"
     r"|objective\.consistency\.(?!weight).*|objective\.conditional_entropy\.ramp"
     r"|hardware\.(accelerator|devices|threads|members)|networks\.kind"
 )
-"""Settings that change no weight of the result, or only where others are on; which network it is, is seen in
+"""Settings that change no weight of the result, or only where others are on; the kind of network is seen in
 `tests/recipes/test_authors.py`."""
 
-OF_NO_EFFECT_HERE: dict[str, set[str]] = {
+NO_EFFECT_BY_RECIPE: dict[str, set[str]] = {
     # 60,000 images are 600 batches of 100.
     "mnist": {"drop_remainder", "data.size_px", "networks.minibatch_kernel_size"},
     "cifar10": {"data.size_px", "networks.minibatch_kernel_size", "networks.reference_size"},
     "imagenet": {
-        # Nothing of theirs is known of the end of an epoch, nor of how many there are.
+        # How the authors end an epoch, and how many there are, is not known.
         "drop_remainder",
         "epochs",
         # There is no average, no feature matching and no fall of the rate.
@@ -194,33 +194,33 @@ OF_NO_EFFECT_HERE: dict[str, set[str]] = {
     },
 }
 for name in ("mnist-paper", "mnist-mb"):
-    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE["mnist"]
+    NO_EFFECT_BY_RECIPE[name] = NO_EFFECT_BY_RECIPE["mnist"]
 for name in ("svhn", "cifar10-mb", "svhn-mb"):
-    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE["cifar10"]
+    NO_EFFECT_BY_RECIPE[name] = NO_EFFECT_BY_RECIPE["cifar10"]
 for name in ("mnist-paper", "mnist", "mnist-mb"):
-    # The rate does not fall there, and their loop has no word for its kind.
-    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE[name] | {
+    # The rate does not fall there, and the authors' loop has no word for its kind.
+    NO_EFFECT_BY_RECIPE[name] = NO_EFFECT_BY_RECIPE[name] | {
         "optimizer.decay",
         "optimizer.decay_by",
         "objective.target.probability",
     }
 for name in ("cifar10", "svhn", "cifar10-mb", "svhn-mb"):
-    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE[name] | {"objective.target.probability"}
+    NO_EFFECT_BY_RECIPE[name] = NO_EFFECT_BY_RECIPE[name] | {"objective.target.probability"}
 for name in ("cifar10", "svhn"):
-    # There is none.
-    OF_NO_EFFECT_HERE[name] = OF_NO_EFFECT_HERE[name] | {"hardware.noise"}
+    # There is no noise.
+    NO_EFFECT_BY_RECIPE[name] = NO_EFFECT_BY_RECIPE[name] | {"hardware.noise"}
 
 Departure = tuple[Any, str]
-"""Our value, and what the file says of it."""
+"""The recipe's own value, and what the file says of it."""
 
-OF_CIFAR10: dict[str, Departure] = {
+CIFAR10_DEPARTURES: dict[str, Departure] = {
     "optimizer.averaging_start": (
         "weights",
         "running average starts with the weights instead of zero",
     ),
     "hardware.precision": ("auto", "in bf16"),
 }
-OF_MNIST: dict[str, Departure] = {
+MNIST_DEPARTURES: dict[str, Departure] = {
     "epochs": (150, "150 epochs in place of 300"),
     "optimizer.learning_rate": (0.0018, "the learning rate is .0018 in place of .003"),
     "optimizer.decay_from": (0.8, "falls to 0 over the last 30 of 150 epochs"),
@@ -231,7 +231,7 @@ OF_MNIST: dict[str, Departure] = {
         "running average starts with the weights instead of zero",
     ),
     "networks.generator_output": ("normal", "starts from Normal(0, .1) in place of Glorot's"),
-    # None is torch's.
+    # None stands for torch's own.
     "networks.normalization_epsilon": (None, "adds 1e-5 in place of 1e-6"),
     "networks.sample_batch": (None, "samples are drawn by running statistics"),
     "hardware.precision": ("auto", "in bf16"),
@@ -239,10 +239,10 @@ OF_MNIST: dict[str, Departure] = {
 }
 DEPARTURES: dict[str, tuple[dict[str, Any], dict[str, Departure]]] = {
     "mnist-paper": (MNIST, {}),
-    "mnist": (MNIST, OF_MNIST),
+    "mnist": (MNIST, MNIST_DEPARTURES),
     "mnist-mb": (
         MNIST | MINIBATCH,
-        OF_MNIST
+        MNIST_DEPARTURES
         | {
             "epochs": (30, "30 epochs"),
             "optimizer.learning_rate": (0.001, "the learning rate is .001"),
@@ -258,33 +258,35 @@ DEPARTURES: dict[str, tuple[dict[str, Any], dict[str, Departure]]] = {
             "objective.real_or_generated.positive_target": (0.9, "positive target is .9"),
         },
     ),
-    "cifar10": (CIFAR10, OF_CIFAR10),
-    "svhn": (CIFAR10 | SVHN | {"networks.width": 64}, OF_CIFAR10),
-    "cifar10-mb": (CIFAR10_MINIBATCH, OF_CIFAR10),
-    "svhn-mb": (CIFAR10_MINIBATCH | SVHN, OF_CIFAR10),
+    "cifar10": (CIFAR10, CIFAR10_DEPARTURES),
+    "svhn": (CIFAR10 | SVHN | {"networks.width": 64}, CIFAR10_DEPARTURES),
+    "cifar10-mb": (CIFAR10_MINIBATCH, CIFAR10_DEPARTURES),
+    "svhn-mb": (CIFAR10_MINIBATCH | SVHN, CIFAR10_DEPARTURES),
     "imagenet": (
         IMAGENET,
         {"hardware.devices": (1, "four such batches, one on each of four devices")},
     ),
 }
-"""For each recipe the authors' settings, and where its own are others."""
+"""The authors' settings for each recipe, and the recipe's own values where they differ."""
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            found |= flat(value, f"{prefix}{name}.")
+            settings |= flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = value
-    return found
+            settings[f"{prefix}{name}"] = value
+    return settings
 
 
-def changes(recipe: Recipe, others: Recipe) -> dict[str, Any]:
+def changes(recipe: Recipe, reference: Recipe) -> dict[str, Any]:
     """The settings in which a recipe differs from another, its name aside."""
-    settings, before = flat(recipe_to_dict(recipe)), flat(recipe_to_dict(others))
+    settings, reference_settings = flat(recipe_to_dict(recipe)), flat(recipe_to_dict(reference))
     return {
-        name: value for name, value in settings.items() if name != "name" and value != before[name]
+        name: value
+        for name, value in settings.items()
+        if name != "name" and value != reference_settings[name]
     }
 
 
@@ -301,29 +303,31 @@ def documents() -> dict[str, str]:
     }
 
 
-def said(name: str) -> str:
-    """What the file of a recipe says, with what those say that it refers to."""
-    texts, told = documents(), ""
+def text_of(name: str) -> str:
+    """The text of a recipe's file, with the texts of those that it refers to."""
+    texts, combined = documents(), ""
     waiting = [name]
     while waiting:
         text = texts.pop(waiting.pop(), "")
-        told += text
+        combined += text
         waiting += re.findall(r"[Tt]hose of `([a-z0-9-]+)`", text)
-    return told
+    return combined
 
 
 @pytest.mark.parametrize("name", DEPARTURES)
 def test_departures_are_those_that_the_file_names(name: str) -> None:
-    theirs, departures = DEPARTURES[name]
+    authors_settings, departures = DEPARTURES[name]
     settings = flat(recipe_to_dict(PRESETS[name]))
-    assert theirs.keys() <= settings.keys()
-    found = {
-        setting: settings[setting] for setting in theirs if settings[setting] != theirs[setting]
+    assert authors_settings.keys() <= settings.keys()
+    differing = {
+        setting: settings[setting]
+        for setting in authors_settings
+        if settings[setting] != authors_settings[setting]
     }
-    assert found == {setting: value for setting, (value, _) in departures.items()}
-    told = said(name)
+    assert differing == {setting: value for setting, (value, _) in departures.items()}
+    text = text_of(name)
     for setting, (_, phrase) in departures.items():
-        assert phrase in told, setting
+        assert phrase in text, setting
 
 
 def table_of_departures(name: str) -> dict[str, tuple[str, str]]:
@@ -334,20 +338,20 @@ def table_of_departures(name: str) -> dict[str, tuple[str, str]]:
     )
     assert table is not None
     rows = dict(table_of_departures(table[1])) if table[1] else {}
-    for setting, theirs, ours in re.findall(
+    for setting, authors_value, own_value in re.findall(
         r"^\| `(\w+(?:\.\w+)*)` \| (.*?) \| (.*?) \|", table[2], re.M
     ):
-        rows[setting] = (theirs, ours)
+        rows[setting] = (authors_value, own_value)
     return rows
 
 
 @pytest.mark.parametrize("name", [name for name in DEPARTURES if DEPARTURES[name][1]])
 def test_the_page_on_the_paper_has_them_all(name: str) -> None:
-    theirs, departures = DEPARTURES[name]
+    authors_settings, departures = DEPARTURES[name]
     settings = flat(recipe_to_dict(PRESETS[name]))
     assert table_of_departures(name) == {
         setting: (
-            str(theirs[setting]),
+            str(authors_settings[setting]),
             "unset" if settings[setting] is None else str(settings[setting]),
         )
         for setting in departures
@@ -356,12 +360,12 @@ def test_the_page_on_the_paper_has_them_all(name: str) -> None:
 
 @pytest.mark.parametrize("name", DEPARTURES)
 def test_no_setting_is_left_out(name: str) -> None:
-    theirs, _ = DEPARTURES[name]
+    authors_settings, _ = DEPARTURES[name]
     settings = flat(recipe_to_dict(PRESETS[name]))
-    others = settings.keys() - theirs.keys() - OF_NO_EFFECT_HERE[name]
-    seen = {setting for setting in others if not OF_NO_EFFECT.fullmatch(setting)}
-    assert {setting: settings[setting] for setting in seen} == {
-        setting: value for setting, value in NOT_THEIRS.items() if setting in settings
+    unlisted = settings.keys() - authors_settings.keys() - NO_EFFECT_BY_RECIPE[name]
+    relevant = {setting for setting in unlisted if not NO_EFFECT.fullmatch(setting)}
+    assert {setting: settings[setting] for setting in relevant} == {
+        setting: value for setting, value in WITHOUT_COUNTERPART.items() if setting in settings
     }
 
 

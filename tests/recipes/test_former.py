@@ -148,7 +148,7 @@ def parsed(*words: str, start: Recipe = PRESETS["digits"]) -> Recipe:
 
 
 def read(objective: dict[str, Any]) -> ObjectiveSettings:
-    """The objective that a file says, and nothing else."""
+    """The objective of a file that says nothing else."""
     return recipe_from_dict({"name": "x", "objective": objective}, "recipe.yaml").objective
 
 
@@ -203,8 +203,8 @@ GENERATORS = {
 
 def with_generator(name: str) -> ObjectiveSettings:
     objective = ObjectiveSettings()
-    for each, settings in GENERATORS.items():
-        objective = objective.with_term(settings(weight=float(each == name)))
+    for generator, settings in GENERATORS.items():
+        objective = objective.with_term(settings(weight=float(generator == name)))
     return objective
 
 
@@ -233,13 +233,13 @@ MEANINGS = [
 ]
 
 
-@pytest.mark.parametrize(("former", "meant"), MEANINGS)
-def test_former_names_mean_what_they_meant(former: dict, meant: ObjectiveSettings) -> None:
-    assert read(former) == meant
+@pytest.mark.parametrize(("former", "expected"), MEANINGS)
+def test_former_names_mean_what_they_meant(former: dict, expected: ObjectiveSettings) -> None:
+    assert read(former) == expected
     for names in (str, lambda name: name.replace("_", "-")):
         options = [(f"--objective.{names(name)}", str(value)) for name, value in former.items()]
-        assert parsed(*(word for option in options for word in option)).objective == meant
-        assert parsed(*(f"{option}={value}" for option, value in options)).objective == meant
+        assert parsed(*(word for option in options for word in option)).objective == expected
+        assert parsed(*(f"{option}={value}" for option, value in options)).objective == expected
 
 
 def test_a_choice_of_one_generator_puts_an_end_to_a_mixture() -> None:
@@ -259,9 +259,9 @@ def test_what_people_write_by_hand_is_understood() -> None:
     objective = read({"unsupervised_weight": "3e-1", "historical_averaging": "1e-3"})
     assert objective.real_or_generated.weight == 0.3
     assert objective.historical_averaging.weight == 1e-3
-    both = read({"generator": "target", "target": {"probability": 0.5}})
-    assert both.target == TargetSettings(weight=1.0, probability=0.5)
-    assert both.feature_matching.weight == 0
+    mixed = read({"generator": "target", "target": {"probability": 0.5}})
+    assert mixed.target == TargetSettings(weight=1.0, probability=0.5)
+    assert mixed.feature_matching.weight == 0
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ def test_a_former_option_without_its_value(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "digits", "--objective.generator", *words]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("convergan: --objective.generator: expected a value, got none (")
+    message = capsys.readouterr().err
+    assert message.startswith("convergan: --objective.generator: expected a value, got none (")
 
 
 @pytest.mark.parametrize("name", FORMER_OBJECTIVE)
@@ -318,21 +318,21 @@ def test_a_former_name_beside_the_present_one_is_refused(name: str) -> None:
     value = values.get(name, "absolute" if name == "feature_distance" else 0.5)
     for setting in replacing(name):
         term, field = setting.split(".")
-        written = "squared" if field == "distance" else 1.0
-        told = (
+        present_value = "squared" if field == "distance" else 1.0
+        message = (
             f"expected one of it and {{}}objective.{setting}, which is its present name, got both"
         )
         if term != name:
             # Under one name there is one value in a file.
             with pytest.raises(UserError) as caught:
-                read({name: value, term: {field: written}})
-            assert f"objective.{name}: {told.format('')}" in str(caught.value)
+                read({name: value, term: {field: present_value}})
+            assert f"objective.{name}: {message.format('')}" in str(caught.value)
         for first in (f"--objective.{name}", f"--objective.{name}".replace("_", "-")):
-            options = [f"{first}={value}", f"--objective.{setting}={written}"]
+            options = [f"{first}={value}", f"--objective.{setting}={present_value}"]
             for words in (options, options[::-1]):
                 with pytest.raises(UserError) as caught:
                     parsed(*words)
-                line = f"--objective.{name}: {told.format('--')}".replace("_", "-")
+                line = f"--objective.{name}: {message.format('--')}".replace("_", "-")
                 assert str(caught.value) == f"{line} (see train --help)"
 
 

@@ -44,14 +44,14 @@ class EntropySettings(TermSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientSettings(TermSettings):
-    """A term with a weight alone, on unless it is said otherwise."""
+    """A term with a weight alone, on unless stated otherwise."""
 
     weight: Annotated[float, Interval(ge=0, le=10)] = 2.0
 
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    """Both terms are known, to the test alone."""
+    """Registers two terms for the test alone."""
     register_term_settings("entropy", EntropySettings)
     register_term_settings("gradient_penalty", GradientSettings)
     yield
@@ -81,8 +81,8 @@ def test_terms_by_name_in_their_order() -> None:
     for name, settings in terms.items():
         assert getattr(objective, name) is settings and settings.term_name == name
         assert declared_terms()[name] is type(settings)
-    on = {name: settings.weight for name, settings in terms.items() if settings.weight}
-    assert on == {"supervised": 1.0, "real_or_generated": 0.5, "non_saturating": 1.0}
+    weights = {name: settings.weight for name, settings in terms.items() if settings.weight}
+    assert weights == {"supervised": 1.0, "real_or_generated": 0.5, "non_saturating": 1.0}
     assert objective.is_supervised
     assert not objective.with_term(SupervisedSettings(weight=0.0)).is_supervised
 
@@ -114,9 +114,9 @@ def test_settings_of_others_are_written_and_read_like_the_declared(
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe_to_yaml(recipe))
     assert "\n  gradient_penalty:\n    weight: 2.0\n" in path.read_text()
-    again = read_recipe(path)
-    assert again == recipe and first_difference(again, recipe) is None
-    assert recipe_sha256(again) == recipe_sha256(recipe)
+    loaded = read_recipe(path)
+    assert loaded == recipe and first_difference(loaded, recipe) is None
+    assert recipe_sha256(loaded) == recipe_sha256(recipe)
     parts = recipe_from_dict({"name": "x", "objective": {"entropy": {"weight": "1e-2"}}}, "y")
     assert parts.objective.others == (EntropySettings(weight=0.01),)
 
@@ -247,16 +247,16 @@ def test_names_that_no_term_can_have(name: Any) -> None:
     "name", [*declared_terms(), *FORMER_OBJECTIVE, "generator_steps", "others", "entropy"]
 )
 def test_names_that_are_taken(registered: None, name: str) -> None:
-    known = dict(TERM_SETTINGS)
+    original = dict(TERM_SETTINGS)
     with pytest.raises(
         UserError, match=f"expected one that is free, got {name}, which is taken by"
     ):
         register_term_settings(name, GradientSettings)
-    assert known == TERM_SETTINGS and GradientSettings.term_name == "gradient_penalty"
+    assert original == TERM_SETTINGS and GradientSettings.term_name == "gradient_penalty"
 
 
 class NotDecorated(TermSettings):
-    """Lacks what makes a dataclass."""
+    """Settings without the decorator of a dataclass."""
 
     slope: float = 1.0
 
@@ -302,7 +302,7 @@ def test_only_registered_terms_are_others(registered: None) -> None:
 
     @dataclass(frozen=True, kw_only=True)
     class Derived(MinimaxSettings):
-        """Is none of the declared ones: files would lose its fields."""
+        """A subclass that is none of the declared settings: files would lose its fields."""
 
         slope: Annotated[float, Interval(ge=0, le=1)] = 0.5
 
@@ -326,9 +326,9 @@ def test_the_help_of_terms(
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         main(["train", "digits", "--help"])
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 80
-    flat = " ".join(shown.replace("│", " ").split())
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    flat = " ".join(output.replace("│", " ").split())
     for name in declared_terms():
         term = f"objective.{name.replace('_', '-')}"
         assert f" {term} options " in flat and f"--{term}.weight FLOAT Weight of " in flat

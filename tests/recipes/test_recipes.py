@@ -98,8 +98,8 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 
 
 _LAUGHS = "name: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
-    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{name}: &{name} [{', '.join([f'*{previous}'] * 9)}]\n"
+    for previous, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 
@@ -150,13 +150,13 @@ _LAUGHS = "name: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 def test_hostile_files_are_refused_in_a_short_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
-    before = time.process_time()
+    start = time.process_time()
     with pytest.raises(UserError) as caught:
         read_recipe(path)
-    assert time.process_time() - before < 5
-    told = str(caught.value).removeprefix(f"{path}: ")
-    assert message in told
-    assert told.isprintable() and len(told) < 400
+    assert time.process_time() - start < 5
+    error = str(caught.value).removeprefix(f"{path}: ")
+    assert message in error
+    assert error.isprintable() and len(error) < 400
 
 
 def test_what_people_write_by_hand_is_understood(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_first_difference_names_the_setting() -> None:
 
 def test_the_hash_tells_recipes_apart_that_give_other_results(tmp_path: Path) -> None:
     hashes = {recipe_sha256(recipe) for recipe in PRESETS.values()}
-    assert len(hashes) == len(PRESETS) and all(len(each) == 64 for each in hashes)
+    assert len(hashes) == len(PRESETS) and all(len(digest) == 64 for digest in hashes)
     recipe = PRESETS["digits"]
     for name, value in (
         ("seed", 1),
@@ -214,19 +214,19 @@ def test_the_hash_is_that_of_every_recipe_that_may_resume_the_run(tmp_path: Path
     (tmp_path / "recipe.yaml").write_text(recipe_to_yaml(recipe))
     assert recipe_sha256(read_recipe(tmp_path / "recipe.yaml")) == recipe_sha256(recipe)
     # Python takes a whole number for a float, and both write 1 or 1.0.
-    whole, real = (
+    integer, real = (
         replace(recipe, optimizer=replace(recipe.optimizer, learning_rate=rate))
         for rate in (1, 1.0)
     )
-    assert recipe_sha256(whole) == recipe_sha256(real)
+    assert recipe_sha256(integer) == recipe_sha256(real)
 
 
 def _changed(recipe: Recipe, name: str, value: object) -> Recipe:
     values = recipe_to_dict(recipe)
     *groups, last = name.split(".")
     group = values
-    for each in groups:
-        group = group[each]
+    for group_name in groups:
+        group = group[group_name]
     assert last in group
     group[last] = value
     return recipe_from_dict(values, "changed")
@@ -249,8 +249,8 @@ def test_every_setting_is_documented_beneath_it() -> None:
                 name = ast.unparse(node.body[place]).split(":")[0]
                 if name.startswith("__"):
                     continue
-                below = node.body[place + 1]
-                assert isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant), name
+                text = node.body[place + 1]
+                assert isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant), name
     assert isinstance(PRESETS["digits"], Recipe)
 
 
@@ -289,10 +289,10 @@ def test_damaged_files_are_read_or_refused_in_a_line(seed: int, tmp_path: Path) 
             recipe = read_recipe(path)
         except UserError as problem:
             refused += 1
-            told = str(problem).removeprefix(str(path))
-            assert told.isprintable() and len(told) < 500
+            message = str(problem).removeprefix(str(path))
+            assert message.isprintable() and len(message) < 500
         else:
-            # Whatever is read can be written, read again and told by its hash.
+            # Whatever is read can be written, read again and identified by its hash.
             assert recipe_from_dict(recipe_to_dict(recipe), "again") == recipe
             assert len(recipe_sha256(recipe)) == 64
     assert 0 < refused < 150
