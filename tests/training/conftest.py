@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _reports_without_curves(empty_charts: None) -> None:
-    """Those of fixtures that several tests share have theirs, and tests of reports draw them all."""
+    """Leaves curves out of reports; shared fixtures draw theirs, and tests of reports draw them all."""

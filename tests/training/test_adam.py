@@ -1,4 +1,4 @@
-"""Adam's epsilon in its three places, against each written out; and going on from a checkpoint."""
+"""Adam's epsilon in its three places, against Adam written out; and resuming from a checkpoint."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 
 def weights_and_gradients(steps: int) -> tuple[list[Tensor], list[list[Tensor]]]:
-    """Two weights, and gradients of most different sizes, some as small as epsilon's root."""
+    """Two weights, and gradients of very different sizes, some as small as epsilon's root."""
     generator = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> Tensor:
@@ -43,14 +43,16 @@ def moved(optimizer: torch.optim.Optimizer, weights: list[Tensor], gradients: li
 )
 def test_epsilon_stands_where_it_is_to_stand(place: str, form: str) -> None:
     start, gradients = weights_and_gradients(20)
-    ours, theirs = ([weight.clone().requires_grad_() for weight in start] for _ in range(2))
-    optimizer = build_optimizer(ours, settings_of(place), CPU)
-    expected = Adam(theirs, form=form, epsilon=1e-8)
-    for of_step in gradients:
-        moved(optimizer, ours, of_step)
-        expected.move(of_step, 0.01)
-    for weight, other in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(weight, other, rtol=1e-12, atol=1e-13)
+    weights, expected_weights = (
+        [weight.clone().requires_grad_() for weight in start] for _ in range(2)
+    )
+    optimizer = build_optimizer(weights, settings_of(place), CPU)
+    expected = Adam(expected_weights, form=form, epsilon=1e-8)
+    for step_gradients in gradients:
+        moved(optimizer, weights, step_gradients)
+        expected.move(step_gradients, 0.01)
+    for weight, expected_weight in zip(weights, expected_weights, strict=True):
+        torch.testing.assert_close(weight, expected_weight, rtol=1e-12, atol=1e-13)
 
 
 def test_places_differ() -> None:
@@ -59,8 +61,8 @@ def test_places_differ() -> None:
     for place in ("outside", "inside", "uncorrected"):
         weights = [weight.clone().requires_grad_() for weight in start]
         optimizer = build_optimizer(weights, settings_of(place), CPU)
-        for of_step in gradients:
-            moved(optimizer, weights, of_step)
+        for step_gradients in gradients:
+            moved(optimizer, weights, step_gradients)
         ends.append(torch.cat([weight.detach().flatten() for weight in weights]))
     for first, second in ((0, 1), (1, 2), (0, 2)):
         assert not torch.allclose(ends[first], ends[second], rtol=1e-9, atol=0)
@@ -72,12 +74,12 @@ def test_going_on_equals_not_stopping_and_no_gradient_moves_nothing() -> None:
     for stops in (False, True):
         weights = [weight.clone().requires_grad_() for weight in start]
         optimizer = build_optimizer(weights, settings_of("inside"), CPU)
-        for number, of_step in enumerate(gradients):
+        for number, step_gradients in enumerate(gradients):
             if stops and number == 3:
                 state = optimizer.state_dict()
                 optimizer = build_optimizer(weights, settings_of("inside"), CPU)
                 optimizer.load_state_dict(state)
-            moved(optimizer, weights, of_step)
+            moved(optimizer, weights, step_gradients)
         ends.append([weight.detach().clone() for weight in weights])
     assert all(torch.equal(first, second) for first, second in zip(*ends, strict=True))
     assert isinstance(optimizer, PlacedEpsilonAdam)

@@ -46,20 +46,20 @@ def squares(*, with_test: bool) -> DataSet:
     random = np.random.default_rng(3)
     labels = np.arange(40) % 3
     images = (60 * labels[:, None, None] + random.integers(0, 80, (40, 8, 8))).astype(np.uint8)
-    known = np.where(np.arange(40) < 24, labels, -1)
+    known_labels = np.where(np.arange(40) < 24, labels, -1)
     test = {"test_images": images, "test_labels": labels} if with_test else {}
-    return data_set_from_arrays(images, known, classes=("a", "b", "c"), **test)
+    return data_set_from_arrays(images, known_labels, classes=("a", "b", "c"), **test)
 
 
 def files(out: Path) -> dict[str, bytes]:
     """The weights of the model, and the metrics and results without times, by their paths."""
-    found = {}
+    contents = {}
     for path in sorted(out.rglob("*")):
         name = str(path.relative_to(out))
         if path.name == "classifier.safetensors":
-            found[name] = path.read_bytes()
+            contents[name] = path.read_bytes()
         elif path.name == "metrics.jsonl":
-            found[name] = repr(
+            contents[name] = repr(
                 [replace(line, train_seconds=0, seconds_per_epoch=0) for line in read_metrics(path)]
             ).encode()
         elif path.name == "results.json":
@@ -68,8 +68,8 @@ def files(out: Path) -> dict[str, bytes]:
                 del values[key]
             for arm in values["arms"]:
                 del arm["minutes"]
-            found[name] = json.dumps(values).encode()
-    return found
+            contents[name] = json.dumps(values).encode()
+    return contents
 
 
 def run(out: Path, recipe: Recipe = PLANNED, *, with_test: bool, **options: object) -> Results:
@@ -109,11 +109,11 @@ def test_the_folder_holds_what_the_documentation_promises(
     finished: tuple[bool, Path, Results],
 ) -> None:
     with_test, out, results = finished
-    other = {"gan": "baseline", "baseline": "gan"}[results.saved_arm]
+    unsaved_arm = {"gan": "baseline", "baseline": "gan"}[results.saved_arm]
     for arm in ("gan", "baseline"):
         assert len(read_metrics(out / "arms" / arm / "hold-out" / "metrics.jsonl")) == 2
     assert len(read_metrics(out / "metrics.jsonl")) == 2
-    assert (out / "arms" / other / "metrics.jsonl").exists() == with_test
+    assert (out / "arms" / unsaved_arm / "metrics.jsonl").exists() == with_test
     assert not (out / "arms" / results.saved_arm / "metrics.jsonl").exists()
     assert load_classifier(out).classes == ("a", "b", "c")
     manifest = json.loads((out / "manifest.json").read_text())
@@ -123,7 +123,7 @@ def test_the_folder_holds_what_the_documentation_promises(
 
 
 class StopAfter:
-    """Asks for a stop after so many questions."""
+    """Requests a stop once it has been called so many times."""
 
     def __init__(self, questions: int) -> None:
         self.left = questions
@@ -163,14 +163,14 @@ def test_finished_arms_are_not_trained_again(
 ) -> None:
     out = tmp_path / "run"
     run(out, with_test=True)
-    before = files(out)
+    contents = files(out)
     (out / "results.json").unlink()
     steps: list[int] = []
     monkeypatch.setattr(
         "convergan.training.step.Game.step", lambda *_: steps.append(1) or pytest.fail("a step")
     )
     run(out, with_test=True, resume=True)
-    assert files(out) == before and not steps
+    assert files(out) == contents and not steps
 
 
 def test_minutes_are_planned_once_and_repeated_by_resume_and_from(
@@ -179,7 +179,7 @@ def test_minutes_are_planned_once_and_repeated_by_resume_and_from(
     recipe = replace(SMALL, minutes=0.05)
     text = io.StringIO()
     data, out = squares(with_test=True), tmp_path / "run"
-    # As on a machine that is always as quick.
+    # As on a machine whose speed is constant.
     monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
     monkeypatch.setattr("convergan.training.planning.step_seconds", lambda *_, **__: 0.1)
     train(recipe, out, data=data, console=Console(file=text, width=80))
@@ -213,16 +213,16 @@ def test_minutes_are_planned_once_and_repeated_by_resume_and_from(
 
 
 def shown_by(monkeypatch: pytest.MonkeyPatch) -> list[ProgressEntry]:
-    """Takes down how a run shows its trainings, as far as they are known when it begins or goes on."""
-    found: list[ProgressEntry] = []
+    """Records the trainings whose progress a run shows, as they are known when it begins or goes on."""
+    entries: list[ProgressEntry] = []
 
     class Noted(RunProgress):
         def __init__(self, console: Console, trainings: Sequence[ProgressEntry]) -> None:
-            found[:] = trainings
+            entries[:] = trainings
             super().__init__(console, trainings)
 
     monkeypatch.setattr("convergan.training.run.RunProgress", Noted)
-    return found
+    return entries
 
 
 def test_a_resumed_run_tells_the_time_left_by_the_steps_that_were_measured(
@@ -233,27 +233,27 @@ def test_a_resumed_run_tells_the_time_left_by_the_steps_that_were_measured(
 
     monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
     monkeypatch.setattr("convergan.training.planning.step_seconds", measured)
-    out, shown = tmp_path / "run", shown_by(monkeypatch)
+    out, entries = tmp_path / "run", shown_by(monkeypatch)
     recipe = replace(SMALL, minutes=0.1)
     with monkeypatch.context() as patch:
         patch.setattr("convergan.training.run.stop_on_signals", stopping(StopAfter(1)))
         with pytest.raises(Interrupted):
             run(out, recipe, with_test=True)
-    begun = list(shown)
+    begun = list(entries)
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["step_seconds"] == {"gan": 0.3, "baseline": 0.1}
     run(out, recipe, with_test=True, resume=True)
-    assert shown == begun
-    assert {each.step_cost for each in shown} == {0.3, 0.1}
+    assert entries == begun
+    assert {entry.step_cost for entry in entries} == {0.3, 0.1}
 
 
 def test_a_run_that_repeats_a_plan_counts_its_arms_as_equally_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = shown_by(monkeypatch)
+    entries = shown_by(monkeypatch)
     run(tmp_path / "run", with_test=True)
-    # Held out gan and baseline, half of the steps of each; then both on all labels.
-    assert [each.cost for each in shown] == pytest.approx([0.5, 0.5, 1, 1])
+    # First both arms without the held-out labels, half of the steps of each; then both on all labels.
+    assert [entry.cost for entry in entries] == pytest.approx([0.5, 0.5, 1, 1])
 
 
 def test_a_recipe_file_with_other_networks_is_planned_anew(
@@ -266,8 +266,8 @@ def test_a_recipe_file_with_other_networks_is_planned_anew(
     monkeypatch.setattr("convergan.training.planning.step_seconds", lambda *_, **__: 0.2)
     networks = MLPSettings(hidden=(13, 10), generator_hidden=(9,), latent_size=5)
     run(tmp_path / "other", replace(saved, networks=networks), with_test=True)
-    other = read_recipe(tmp_path / "other" / "recipe.yaml")
-    assert saved.steps and other.steps and other.steps < 0.7 * saved.steps
+    replanned = read_recipe(tmp_path / "other" / "recipe.yaml")
+    assert saved.steps and replanned.steps and replanned.steps < 0.7 * saved.steps
     with pytest.raises(UserError, match=r"^networks\.hidden: expected "):
         run(tmp_path / "run", replace(saved, networks=networks), with_test=True, resume=True)
 
@@ -277,9 +277,9 @@ def test_a_rehearsal_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
     data, console = squares(with_test=False), Console(file=text, width=80)
     rehearse(replace(SMALL, minutes=2), data=data, console=console)
-    shown = text.getvalue()
-    assert "minutes in all" in shown and "nothing was trained (--dry-run)" in shown
-    assert "2 arms: gan, baseline; 3 trainings" in shown
+    output = text.getvalue()
+    assert "minutes in all" in output and "nothing was trained (--dry-run)" in output
+    assert "2 arms: gan, baseline; 3 trainings" in output
     # Also where the steps are known, as in a recipe.yaml.
     text.truncate(0)
     rehearse(PLANNED, data=data, console=console)

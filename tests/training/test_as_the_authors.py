@@ -1,4 +1,4 @@
-"""Settings that the authors' code has and ours need not: real batches, steps, rates, initialization."""
+"""Settings of the authors' code that recipes need not have: real batches, steps, rates, initialization."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -45,31 +45,31 @@ def test_one_real_batch_is_labelled_and_unlabelled(
         return forward(images, sizes)
 
     monkeypatch.setattr(game.players["discriminator"].network, "forward", recorded)
-    seen = []
+    calls = []
     loss = game.losses["discriminator"]
     monkeypatch.setitem(
         game.losses,
         "discriminator",
-        _Watched(loss, seen),  # type: ignore[arg-type]
+        _Watched(loss, calls),  # type: ignore[arg-type]
     )
     _, scores = game.step(state, 0.01)
     assert judged[0] == [8, 8]
-    (outputs,) = seen
+    (outputs,) = calls
     assert outputs.groups["unlabelled"] is outputs.groups["labelled"]
     assert torch.isfinite(scores).all()
 
 
 class _Watched:
-    """A loss that keeps what it is given."""
+    """A loss that records its inputs."""
 
-    def __init__(self, loss: Any, seen: list[Any]) -> None:
-        self.loss, self.seen = loss, seen
+    def __init__(self, loss: Any, calls: list[Any]) -> None:
+        self.loss, self.calls = loss, calls
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loss, name)
 
     def __call__(self, outputs: TermOutputs) -> Any:
-        self.seen.append(outputs)
+        self.calls.append(outputs)
         return self.loss(outputs)
 
 
@@ -93,10 +93,10 @@ def test_a_shared_batch_costs_less() -> None:
         replace(RECIPE, networks=networks, objective=objective, baseline=False)
         for objective in (OBJECTIVE, replace(OBJECTIVE, shared_real_batch=True))
     )
-    apart, together = (
+    separate_operations, shared_operations = (
         training_cost(recipe, (3, 32, 32), 3, bf16=False).step_operations for recipe in recipes
     )
-    assert together < 0.9 * apart
+    assert shared_operations < 0.9 * separate_operations
 
 
 def test_classes_beside_generated() -> None:
@@ -109,23 +109,24 @@ def test_classes_beside_generated() -> None:
         history=None,
         progress=0.0,
     )
-    among, alone = (
-        Supervised(SupervisedSettings(include_generated=each))(outputs) for each in (True, False)
+    with_generated, alone = (
+        Supervised(SupervisedSettings(include_generated=included))(outputs)
+        for included in (True, False)
     )
     log_sum = torch.log(1 + logits.exp().sum(dim=1))
     expected = (log_sum - logits[torch.arange(5), labels]).mean()
-    torch.testing.assert_close(among, expected)
-    # The rest is what the softmax says of being real.
+    torch.testing.assert_close(with_generated, expected)
+    # The difference is the cross-entropy of being real.
     real = F.softplus(-torch.logsumexp(logits, dim=1)).mean()
-    torch.testing.assert_close(among, alone + real)
+    torch.testing.assert_close(with_generated, alone + real)
 
 
 @pytest.mark.parametrize(("images", "expected"), [(73_257, 732), (73_200, 732), (50, 1)])
 def test_what_does_not_fill_a_step_is_left_out(images: int, expected: int) -> None:
     svhn = PRESETS["svhn"]
     assert steps_in_all(svhn, images) == svhn.epochs * expected
-    whole = replace(svhn, drop_remainder=False)
-    assert steps_in_all(whole, images) == svhn.epochs * -(-images // 100)
+    with_remainder = replace(svhn, drop_remainder=False)
+    assert steps_in_all(with_remainder, images) == svhn.epochs * -(-images // 100)
 
 
 @pytest.mark.parametrize(("name", "epochs", "slower"), [("cifar10", 1200, 400), ("svhn", 900, 300)])
@@ -170,13 +171,13 @@ def test_one_real_batch_takes_the_labels_of_all_images() -> None:
         "labels: expected those of all 1,297 training images where objective.shared-real-batch is on, as no"
         " others are seen then, got 100"
     )
-    # Those that choose among epochs are left out on purpose.
+    # Images that choose among epochs are left out on purpose.
     data = replace(recipe.data, validation_share=0.1)
     prepare(replace(recipe, labels=None, data=data), None, processes=1)
 
 
 def test_a_rate_that_falls_by_epochs_rises_by_steps() -> None:
-    """Otherwise the whole first epoch would have none."""
+    """The rate rises by steps, as otherwise the whole first epoch would have a rate of 0."""
     optimizer = OptimizerSettings(learning_rate=0.3, warmup=0.25, decay_from=0.5, decay_by="epochs")
     recipe = replace(RECIPE, epochs=2, optimizer=optimizer)
 
@@ -192,10 +193,10 @@ def test_a_rate_that_falls_by_epochs_rises_by_steps() -> None:
 def test_what_the_networks_are_initialized_from(
     images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown: list[tuple[int, int | None]] = []
+    calls: list[tuple[int, int | None]] = []
 
     def recorded(network: Any, inputs: torch.Tensor) -> None:
-        shown.append((len(inputs), getattr(network, "group_size", None)))
+        calls.append((len(inputs), getattr(network, "group_size", None)))
 
     monkeypatch.setattr(players, "_run_initialization", recorded)
     networks = ConvSettings(
@@ -205,5 +206,5 @@ def test_what_the_networks_are_initialized_from(
     game, _ = game_of(recipe, (16, 16, 3))
     # The group in which images are compared is all of them, or as large as a step's.
     expected = [(9, None), (8, None)] if images == "labelled" else [(20, 8), (500, None)]
-    assert shown == expected
+    assert calls == expected
     assert game.players["discriminator"].network.group_size == 8

@@ -1,4 +1,4 @@
-"""Running averages: from zero as the authors', and of the generator."""
+"""Running averages: those that start from zero, as the authors' do, and those of the generator."""
 
 import copy
 from dataclasses import replace
@@ -27,13 +27,13 @@ def values(network: nn.Module) -> list[Tensor]:
 
 def take(game: Game, state: TrainingState, steps: int) -> list[list[Tensor]]:
     """Takes steps; gives the discriminator's weights before each."""
-    before = []
+    weights = []
     for step in range(steps):
-        before.append(values(game.players["discriminator"].network))
+        weights.append(values(game.players["discriminator"].network))
         state.position = step % 3
         game.step(state, RATE)
         state.step += 1
-    return before
+    return weights
 
 
 def test_an_average_from_zero_moves_towards_the_weights_before_each_step() -> None:
@@ -47,9 +47,9 @@ def test_an_average_from_zero_moves_towards_the_weights_before_each_step() -> No
         ]
     for mean, value in zip(expected, values(player.tested), strict=True):
         torch.testing.assert_close(value, mean)
-    # Gains that are set once and not trained are no zeros.
-    for mine, other in zip(player.network.hidden, player.tested.hidden, strict=True):
-        assert torch.equal(mine.gain, other.gain)
+    # Gains that are set once and not trained do not start from zero.
+    for layer, averaged_layer in zip(player.network.hidden, player.tested.hidden, strict=True):
+        assert torch.equal(layer.gain, averaged_layer.gain)
 
 
 def test_an_average_from_zero_goes_on_from_a_checkpoint() -> None:
@@ -57,10 +57,10 @@ def test_an_average_from_zero_goes_on_from_a_checkpoint() -> None:
     game, state = game_of(recipe)
     take(game, state, 3)
     saved = copy.deepcopy(state.state_dict())
-    other_game, other = game_of(recipe)
-    other.load_state_dict(saved)
-    for one in ((game, state), (other_game, other)):
-        take(*one, 2)
+    other_game, other_state = game_of(recipe)
+    other_state.load_state_dict(saved)
+    for pair in ((game, state), (other_game, other_state)):
+        take(*pair, 2)
     players = (game.players["discriminator"], other_game.players["discriminator"])
     for first, second in zip(*(values(player.tested) for player in players), strict=True):
         assert torch.equal(first, second)
@@ -70,16 +70,16 @@ def test_an_average_from_zero_goes_on_from_a_checkpoint() -> None:
 def test_the_generator_is_averaged_if_so_wished(rate: float) -> None:
     game, state = game_of(with_optimizer(generator_averaging_rate=rate, averaging_horizon=1.0))
     player = game.players["generator"]
-    after = []
+    weights_by_step = []
     for step in range(3):
         state.position = step
         game.step(state, RATE)
-        after.append(values(player.network))
+        weights_by_step.append(values(player.network))
     if rate == 1:
         assert player.average is None and player.tested is player.network
         return
-    # Over a horizon of all steps, of the weights after each of them.
-    means = [torch.stack(weights).mean(dim=0) for weights in zip(*after, strict=True)]
+    # With a horizon of all steps: the mean of the weights after each of them.
+    means = [torch.stack(weights).mean(dim=0) for weights in zip(*weights_by_step, strict=True)]
     for mean, value in zip(means, values(player.tested), strict=True):
         torch.testing.assert_close(value, mean)
     # The statistics that samples are normalized by are averaged as the weights are.

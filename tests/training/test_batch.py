@@ -1,4 +1,4 @@
-"""Named groups of a batch, and where their images come from."""
+"""The named groups of a batch, and where their images come from."""
 
 from dataclasses import replace
 
@@ -103,10 +103,10 @@ def test_without_augmentation_every_group_holds_the_images_and_nothing_is_drawn(
 
 
 def test_each_group_has_its_view_of_the_images_that_are_due() -> None:
-    nothing = AugmentationSettings(kind="digits", shift=0, rotation=0, scale=0, shear=0, cutout=0)
+    identity = AugmentationSettings(kind="digits", shift=0, rotation=0, scale=0, shear=0, cutout=0)
 
     def groups(**changes: float) -> dict[str, torch.Tensor]:
-        augmentation = replace(nothing, **changes)
+        augmentation = replace(identity, **changes)
         batches = source(recipe=replace(RECIPE, augmentation=augmentation), textured=True)
         torch.manual_seed(0)
         batch = batches.real(1, {"labelled", "unlabelled", "strong"})
@@ -122,16 +122,16 @@ def test_each_group_has_its_view_of_the_images_that_are_due() -> None:
     assert changed(rotation=90) == changed(brightness=0.2) == {"labelled", "strong"}
     assert changed(cutout=0.5) == {"strong"}
     # Strong views are made of the images themselves, not of their weak views: their shifts differ.
-    both = groups(shift=0.25)
-    assert not torch.equal(both["strong"], both["unlabelled"])
+    shifted = groups(shift=0.25)
+    assert not torch.equal(shifted["strong"], shifted["unlabelled"])
 
 
 def test_the_generator_is_matched_with_other_images() -> None:
     batches = source()
-    seen = [
+    unlabelled = [
         levels_of(batches.real(position, {"unlabelled"})["unlabelled"]) for position in range(4)
     ]
     matched = [levels_of(batches.matched(position, 0)) for position in range(4)]
-    assert seen != matched
+    assert unlabelled != matched
     # Four batches of six: one pass over all twenty images, and a part of another.
     assert set().union(*matched) == set(range(20))

@@ -22,17 +22,19 @@ from support import equal_states
 def test_processes_find_what_the_tests_want_found(bf16_units: bool) -> None:
     expected = "bf16-mixed" if bf16_units else "32-true"
     assert resolved_precision(HardwareSettings(), torch.device("cpu")) == expected
-    asked = (
+    code = (
         "import torch; from convergan.training.computation import resolved_precision;"
         "from convergan.recipes.settings import HardwareSettings;"
         "print(resolved_precision(HardwareSettings(), torch.device('cpu')))"
     )
-    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == expected
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == expected
 
 
 class Killed(Exception):
-    """In place of a signal that nobody can catch."""
+    """A stand-in for a signal that nobody can catch."""
 
 
 def test_a_run_says_what_it_computed_in_and_resumes_bit_for_bit(
@@ -48,8 +50,8 @@ def test_a_run_says_what_it_computed_in_and_resumes_bit_for_bit(
     class UpToStep20(Recorder):
         steps = 0
 
-        def steps_done(self, done: int, of: int) -> None:
-            super().steps_done(done, of)
+        def steps_done(self, done: int, total: int) -> None:
+            super().steps_done(done, total)
             UpToStep20.steps += 1
             if UpToStep20.steps == 20:
                 raise Killed
@@ -61,8 +63,8 @@ def test_a_run_says_what_it_computed_in_and_resumes_bit_for_bit(
     train(recipe, tmp_path / "parts", options=options, console=quiet)
     for name in ("classifier", "generator"):
         first, second = (
-            load_file(tmp_path / each / "model" / f"{name}.safetensors")
-            for each in ("whole", "parts")
+            load_file(tmp_path / run / "model" / f"{name}.safetensors")
+            for run in ("whole", "parts")
         )
         assert equal_states(first, second)
     manifest = read_json(tmp_path / "whole" / "manifest.json")

@@ -38,41 +38,41 @@ def test_of_several_clearly_better_arms_the_best_is_chosen() -> None:
 
 def test_pairs_are_compared_by_mcnemars_test_and_holm() -> None:
     answers = {"a": wrong(*range(12)), "b": wrong(), "c": wrong(*range(6))}
-    found = {(each.first, each.second): each for each in compared(answers)}
-    assert (found["a", "c"].only_first_wrong, found["a", "c"].only_second_wrong) == (6, 0)
-    assert found["a", "b"].p_value == pytest.approx(3 * binomtest(0, 12).pvalue)
+    pairs = {(pair.first, pair.second): pair for pair in compared(answers)}
+    assert (pairs["a", "c"].only_first_wrong, pairs["a", "c"].only_second_wrong) == (6, 0)
+    assert pairs["a", "b"].p_value == pytest.approx(3 * binomtest(0, 12).pvalue)
     # Of two equal p-values neither is below the other.
-    assert found["b", "c"].p_value == pytest.approx(2 * binomtest(0, 6).pvalue)
-    assert found["a", "c"].p_value == pytest.approx(2 * binomtest(0, 6).pvalue)
+    assert pairs["b", "c"].p_value == pytest.approx(2 * binomtest(0, 6).pvalue)
+    assert pairs["a", "c"].p_value == pytest.approx(2 * binomtest(0, 6).pvalue)
     assert compared({"a": wrong(1)}) == ()
 
 
-def coverage(arms: int, *, size: int, rate: float, together: bool) -> float:
+def coverage(arms: int, *, size: int, rate: float, joint: bool) -> float:
     """The share of runs in which the interval of the chosen arm holds its error rate.
 
-    All arms are equally good, and choose themselves by the labels that the interval is made from.
+    All arms are equally good, and the choice is by the labels that the interval is made from.
     """
     random = np.random.default_rng(5)
-    method = IntervalMethod(arms if together else 1)
+    method = IntervalMethod(arms if joint else 1)
     intervals = [method(errors, size) for errors in range(size + 1)]
-    held, runs = 0, 4000
+    covered, runs = 0, 4000
     for _ in range(runs):
         answers = {str(arm): random.random(size) < rate for arm in range(arms)}
         low, high = intervals[int(answers[chosen_arm(answers)].sum())]
-        held += low <= rate <= high
-    return held / runs
+        covered += low <= rate <= high
+    return covered / runs
 
 
 @pytest.mark.parametrize("arms", [2, 4])
 @pytest.mark.parametrize("size", [20, 50])
 def test_the_interval_holds_for_the_arm_that_was_chosen(arms: int, size: int) -> None:
-    assert coverage(arms, size=size, rate=0.3, together=True) >= 0.93
+    assert coverage(arms, size=size, rate=0.3, joint=True) >= 0.93
 
 
 @pytest.mark.parametrize("arms", [2, 4])
 def test_a_plain_interval_holds_it_less_often(arms: int) -> None:
-    alone = coverage(arms, size=50, rate=0.3, together=False)
-    assert alone < coverage(arms, size=50, rate=0.3, together=True)
+    alone = coverage(arms, size=50, rate=0.3, joint=False)
+    assert alone < coverage(arms, size=50, rate=0.3, joint=True)
 
 
 def test_a_single_arm_has_the_plain_interval() -> None:

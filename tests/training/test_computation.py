@@ -1,4 +1,4 @@
-"""How a run computes: what is chosen, what is recorded, and that no choice changes what is computed."""
+"""The computation of a run: what is chosen, what is recorded, and that no choice changes what is computed."""
 
 import json
 import shutil
@@ -84,7 +84,7 @@ def test_passes_are_in_the_precision_that_is_told(
 
     def note(module: nn.Module, _: Any, output: Any) -> None:
         if any(isinstance(weight, FakeTensor) for weight in module.parameters()):
-            # Of the estimate of what training takes.
+            # A pass of the estimate of what training takes.
             return
         if module.training and isinstance(module, Discriminator):
             passes.append(("discriminator", len(output.logits), output.logits.dtype))
@@ -103,7 +103,7 @@ def test_passes_are_in_the_precision_that_is_told(
         hook.remove()
     size = recipe.batch_size
     reduced = discriminator_dtype(precision)
-    of_step = [
+    step_passes = [
         ("generator", size, torch.float32),
         ("discriminator", 3 * size, reduced),
         ("discriminator", size, torch.float32),
@@ -113,9 +113,9 @@ def test_passes_are_in_the_precision_that_is_told(
         ("discriminator", size, reduced),
     ]
     # The first two initialize the discriminator and the baseline.
-    steps = (len(passes) - 2) // len(of_step)
+    steps = (len(passes) - 2) // len(step_passes)
     assert steps > 5
-    assert passes[2:] == of_step * steps
+    assert passes[2:] == step_passes * steps
     assert {part.dtype for part in parts} == {torch.float32}
     terms = precision_of_terms(precision)
     assert (terms["discriminator"] == "bf16") == (reduced == torch.bfloat16)
@@ -125,17 +125,17 @@ def test_fp32_is_not_tf32_while_training(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     convolutions: Any = torch.backends.cudnn.conv
-    before = convolutions.fp32_precision
-    found = set()
+    initial_precision = convolutions.fp32_precision
+    precisions = set()
 
     def summed(terms: dict[str, torch.Tensor]) -> torch.Tensor:
-        found.add(convolutions.fp32_precision)
+        precisions.add(convolutions.fp32_precision)
         return total(terms)
 
     monkeypatch.setattr(step, "total", summed)
     train(replace(quick_recipe, epochs=1), tmp_path / "run", console=quiet)
-    assert found == {"ieee"} and before != "ieee"
-    assert convolutions.fp32_precision == before
+    assert precisions == {"ieee"} and initial_precision != "ieee"
+    assert convolutions.fp32_precision == initial_precision
 
 
 def test_without_a_compiler_nothing_begins(
@@ -188,11 +188,13 @@ def test_a_run_does_not_go_on_in_another_precision(
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     (run / "results.json").unlink()
-    other = "bf16-mixed" if resolved_precision(HardwareSettings(), CPU) == "32-true" else "32-true"
-    monkeypatch.setattr(
-        torch.cpu, "_is_amx_tile_supported", lambda: other == "bf16-mixed", raising=False
+    other_precision = (
+        "bf16-mixed" if resolved_precision(HardwareSettings(), CPU) == "32-true" else "32-true"
     )
-    words = FORMER_PRECISIONS[other]
+    monkeypatch.setattr(
+        torch.cpu, "_is_amx_tile_supported", lambda: other_precision == "bf16-mixed", raising=False
+    )
+    words = FORMER_PRECISIONS[other_precision]
     with pytest.raises(UserError, match=r"hardware.precision: expected .* as when .* got " + words):
         train(quick_recipe, run, options=RunOptions(resume=True), console=quiet)
 
@@ -214,9 +216,9 @@ def test_a_network_with_noise_compiles_in_one_piece() -> None:
     hardware = HardwareSettings(compile=True)
     network = discriminator_with(noise=0.5)
     use_bank(network, NoiseBank() if uses_noise_bank(hardware, CPU) else None)
-    whole = torch.compile(network, fullgraph=True, backend="aot_eager")
+    compiled_network = torch.compile(network, fullgraph=True, backend="aot_eager")
     inputs = torch.rand(5, 1, 2, 2)
-    assert not torch.equal(whole(inputs).logits, whole(inputs).logits)
+    assert not torch.equal(compiled_network(inputs).logits, compiled_network(inputs).logits)
 
 
 @pytest.mark.slow
@@ -230,10 +232,10 @@ def test_a_compiled_network_computes_the_same(
     assert compiled(network, HardwareSettings(), CPU) is network
     faster = compiled(network, HardwareSettings(compile=True), CPU)
     inputs = torch.rand(5, 1, 2, 2)
-    outputs = [each(inputs).logits for each in (faster, network)]
+    outputs = [model(inputs).logits for model in (faster, network)]
     torch.testing.assert_close(*outputs)
     weights = [weight for weight in network.parameters() if weight.requires_grad]
-    gradients = [torch.autograd.grad(each.square().sum(), weights) for each in outputs]
+    gradients = [torch.autograd.grad(output.square().sum(), weights) for output in outputs]
     torch.testing.assert_close(*gradients)
 
 

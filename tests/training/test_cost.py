@@ -1,4 +1,4 @@
-"""What training is said to cost, beside what it costs."""
+"""The cost that is announced for a training, compared with what it really takes."""
 
 import os
 import re
@@ -97,7 +97,7 @@ def test_every_recipe_has_a_cost(name: str, shape: tuple[int, int, int], bf16: b
         networks.append(build_generator(recipe.networks, shape))  # type: ignore[arg-type]
     weights = sum(weight.nbytes for network in networks for weight in network.parameters())
     assert cost.memory_bytes > 4 * weights
-    # Two additions or multiplications for each weight and image at least, forth and back.
+    # At least two additions or multiplications for each weight and image, forward and backward.
     assert cost.step_operations > 3 * recipe.batch_size * cost.test_operations > 0
 
 
@@ -133,11 +133,11 @@ def test_the_limit_of_the_address_space_counts() -> None:
     done = subprocess.run(
         [sys.executable, "-c", limited], capture_output=True, text=True, check=True
     )
-    size, whose = done.stdout.strip().split("|")
+    size, origin = done.stdout.strip().split("|")
     assert 0 < int(size) < 20_000_000_000
-    here = memory_limit(CPU)
-    assert here is not None and int(size) <= here[0] + 2e9
-    assert "ulimit" in whose or int(size) < 15_000_000_000
+    limit = memory_limit(CPU)
+    assert limit is not None and int(size) <= limit[0] + 2e9
+    assert "ulimit" in origin or int(size) < 15_000_000_000
 
 
 def write_images(folder: Path) -> Path:
@@ -204,15 +204,15 @@ def test_the_cost_is_found_once_and_for_a_finished_run_not_at_all(
 def test_processes_share_the_memory_of_their_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     monkeypatch.setattr(memory, "_own_bytes", lambda: (0, 0))
-    alone, of_two = memory_limit(CPU), memory_limit(CPU, 2)
-    assert alone is not None and of_two is not None
-    assert of_two[0] == alone[0] // 2 and of_two[1].endswith("for each of 2 processes")
+    alone, shared = memory_limit(CPU), memory_limit(CPU, 2)
+    assert alone is not None and shared is not None
+    assert shared[0] == alone[0] // 2 and shared[1].endswith("for each of 2 processes")
     recipe = PRESETS["digits"]
     monkeypatch.setattr(os, "sysconf", lambda name: 1 if "PAGE_SIZE" in name else 10**9)
     require_memory(recipe, (1, 8, 8), 10, device=CPU)
     with pytest.raises(UserError, match=r"this machine has for each of 50 processes"):
         require_memory(recipe, (1, 8, 8), 10, device=CPU, processes=50)
-    # On as many machines each has one.
+    # On as many machines, each process has one to itself.
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
     require_memory(recipe, (1, 8, 8), 10, device=CPU, processes=50)
 
@@ -239,16 +239,18 @@ def test_the_frozen_network_is_checked_at_its_size(monkeypatch: pytest.MonkeyPat
         settings = FrozenSettings(size_px=size_px).networks
         network = PretrainedDiscriminator(settings, (3, 32, 32), 4)
         shape = (3, 32, 32)
-        found = classifying_bytes(network, shape, device_type="cpu")
-        monkeypatch.setattr(memory, "memory_limit", lambda *_: (found, "this machine has"))
+        needed_bytes = classifying_bytes(network, shape, device_type="cpu")
+        monkeypatch.setattr(memory, "memory_limit", lambda *_: (needed_bytes, "this machine has"))
         memory.require_memory_of_frozen(network, settings, shape, device=CPU)
-        monkeypatch.setattr(memory, "memory_limit", lambda *_: (found - 1, "this machine has"))
+        monkeypatch.setattr(
+            memory, "memory_limit", lambda *_: (needed_bytes - 1, "this machine has")
+        )
         with pytest.raises(UserError, match=r"^frozen\.size-px: expected a network of the arm"):
             memory.require_memory_of_frozen(network, settings, shape, device=CPU)
-        return found
+        return needed_bytes
 
     weights = 3.4e6 * 4
-    # Larger images are seen fewer at a time.
+    # Of larger images, fewer are classified at a time.
     assert weights < needed(64) < 10**9 and weights < needed(128) < 10**9
 
 
@@ -283,8 +285,8 @@ def test_many_steps_of_the_generator_cost_as_much_more() -> None:
         recipe = replace(PRESETS["digits"], objective=objective)
         return training_cost(recipe, (1, 8, 8), 10, bf16=False).step_operations
 
-    one = operations(2) - operations(1)
-    assert one > 0 and operations(1000) - operations(1) == pytest.approx(999 * one)
+    increment = operations(2) - operations(1)
+    assert increment > 0 and operations(1000) - operations(1) == pytest.approx(999 * increment)
 
 
 def test_networks_beyond_counting_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,10 +39,10 @@ def stopped(
     out, steps = tmp_path / "run", 0
     recorder = Recorder.steps_done
 
-    def count(self: Recorder, done: int, of: int) -> None:
+    def count(self: Recorder, done: int, total: int) -> None:
         nonlocal steps
         steps = done
-        recorder(self, done, of)
+        recorder(self, done, total)
 
     original = trainer.LoopOptions
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
@@ -64,7 +64,7 @@ def stopped(
 
 
 def resumed(out: Path, recipe: Recipe) -> str:
-    """What the console shows of a run that is resumed to its end."""
+    """The console's text of a run that is resumed to its end."""
     console = Console(record=True, width=1000, file=io.StringIO())
     train(recipe, out, options=RunOptions(resume=True), console=console)
     return console.export_text()
@@ -74,16 +74,16 @@ def warnings_of(out: Path) -> list[HealthWarning]:
     return [warning for line in read_metrics(out / "metrics.jsonl") for warning in line.warnings]
 
 
-def require_same_result(out: Path, whole: Path) -> None:
+def require_same_result(out: Path, reference: Path) -> None:
     for name in ("classifier", "generator"):
-        files = [folder / "model" / f"{name}.safetensors" for folder in (out, whole)]
+        files = [folder / "model" / f"{name}.safetensors" for folder in (out, reference)]
         assert equal_states(load_file(files[0]), load_file(files[1]))
     lines = [
         [
             {key: value for key, value in line.as_json().items() if key not in (*TIMES, "warnings")}
             for line in read_metrics(folder / "metrics.jsonl")
         ]
-        for folder in (out, whole)
+        for folder in (out, reference)
     ]
     assert lines[0] == lines[1]
 
@@ -99,9 +99,9 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_that_stays(
 ) -> None:
     older, newest = sorted((stopped / "checkpoints").iterdir())
     flip_a_bit(newest)
-    shown = resumed(stopped, quick_recipe)
-    assert f"warning epoch 2: {newest}: expected a checkpoint, got a damaged file" in shown
-    assert shown.count("damaged file") == 1
+    output = resumed(stopped, quick_recipe)
+    assert f"warning epoch 2: {newest}: expected a checkpoint, got a damaged file" in output
+    assert output.count("damaged file") == 1
     (warning,) = warnings_of(stopped)
     assert warning.kind == "checkpoint" and warning.epoch == 2
     assert f"continues from {older.name}" in warning.advice
@@ -132,33 +132,33 @@ def test_a_warning_outlives_a_kill_in_the_same_epoch(
 def test_all_damaged_is_one_line(stopped: Path, quick_recipe: Recipe) -> None:
     for path in (stopped / "checkpoints").iterdir():
         flip_a_bit(path)
-    before = sorted(stopped.rglob("*"))
+    paths = sorted(stopped.rglob("*"))
     with pytest.raises(
         UserError, match=r"got a damaged file .*; the older one cannot be used either$"
     ):
         resumed(stopped, quick_recipe)
-    assert sorted(stopped.rglob("*")) == before
+    assert sorted(stopped.rglob("*")) == paths
 
 
 def test_a_checkpoint_of_another_run_is_named(
     stopped: Path, trained_run: Path, quick_recipe: Recipe, tmp_path: Path, quiet: Console
 ) -> None:
     train(replace(quick_recipe, seed=1), tmp_path / "other", console=quiet)
-    (*_, theirs) = sorted((tmp_path / "other" / "checkpoints").iterdir())
-    shutil.copy(theirs, stopped / "checkpoints")
-    shown = resumed(stopped, quick_recipe)
-    assert "expected a checkpoint of this run, got one of another recipe" in shown
+    (*_, other_checkpoint) = sorted((tmp_path / "other" / "checkpoints").iterdir())
+    shutil.copy(other_checkpoint, stopped / "checkpoints")
+    output = resumed(stopped, quick_recipe)
+    assert "expected a checkpoint of this run, got one of another recipe" in output
     require_same_result(stopped, trained_run)
     shutil.rmtree(stopped / "checkpoints")
     (stopped / "results.json").unlink()
     (stopped / "checkpoints").mkdir()
-    shutil.copy(theirs, stopped / "checkpoints")
+    shutil.copy(other_checkpoint, stopped / "checkpoints")
     with pytest.raises(UserError, match=r"got one of another recipe$"):
         resumed(stopped, quick_recipe)
 
 
 def test_a_checkpoint_of_another_network_is_one_line(stopped: Path, quick_recipe: Recipe) -> None:
-    """Of 0.1.0, which noted no origin: the recipe was changed by hand, and nothing told so."""
+    """Runs of 0.1.0 noted no origin, so that only the shapes tell that the recipe was changed by hand."""
     for path in (stopped / "checkpoints").iterdir():
         tensors, metadata = load_tensors(path)
         save_file(tensors, path, metadata={"skeleton": metadata["skeleton"]})
@@ -198,8 +198,8 @@ def test_damaged_metrics_are_told_and_the_good_lines_stay(
 ) -> None:
     metrics = stopped / "metrics.jsonl"
     metrics.write_bytes(metrics.read_bytes().replace(b"{", b"\xff", 1))
-    shown = resumed(stopped, quick_recipe)
-    assert "warning epoch 2" in shown and "got no epoch 1 and a damaged line 1" in shown
+    output = resumed(stopped, quick_recipe)
+    assert "warning epoch 2" in output and "got no epoch 1 and a damaged line 1" in output
     assert [line.epoch for line in read_metrics(metrics)] == [2, 3]
     assert [warning.kind for warning in warnings_of(stopped)] == ["metrics"]
 
@@ -239,8 +239,8 @@ def test_damage_of_small_files_is_one_line_of_the_command(
     damage(stopped)
     recipe = str(trained_run / "recipe.yaml")
     assert cli.main(["train", "--from", recipe, "--out", str(stopped), "--resume"]) == 1
-    said = capsys.readouterr().err
-    assert message in said and said.count("\n") == 1
+    error_output = capsys.readouterr().err
+    assert message in error_output and error_output.count("\n") == 1
 
 
 def test_two_commands_never_train_in_one_folder(
@@ -248,7 +248,7 @@ def test_two_commands_never_train_in_one_folder(
     quick_recipe: Recipe,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The second comes in the midst of the first."""
+    """The second command starts while the first one trains."""
     original, refused = Recorder.epoch_ended, []
 
     def during(self: Recorder, *arguments: Any) -> None:
@@ -261,7 +261,7 @@ def test_two_commands_never_train_in_one_folder(
     monkeypatch.setattr(Recorder, "epoch_ended", during)
     resumed(stopped, quick_recipe)
     assert len(refused) == 2
-    assert all(f"{stopped}: expected a run that no other process" in said for said in refused)
+    assert all(f"{stopped}: expected a run that no other process" in message for message in refused)
     assert [line.epoch for line in read_metrics(stopped / "metrics.jsonl")] == [1, 2, 3]
 
 

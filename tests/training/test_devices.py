@@ -1,6 +1,6 @@
-"""What must hold on every device: batches, random streams, training that goes on where it was, and its end.
+"""Requirements of every device: batches, random streams, training that goes on where it was, and its end.
 
-With `-m cuda` what needs a GPU; `benchmarks/on_gpu.py` runs this file so, by itself.
+`-m cuda` selects what needs a GPU; `benchmarks/on_gpu.py` runs this file so, by itself.
 """
 
 from dataclasses import replace
@@ -56,17 +56,17 @@ def test_a_stream_draws_on_its_device_what_its_state_says(device: str) -> None:
         on_gpu = [torch.cuda.get_rng_state()] if device == "cuda" else []
         return [torch.get_rng_state(), *on_gpu]
 
-    stream, before = RandomStream(torch.device(device), 3), outside()
+    stream, outside_states = RandomStream(torch.device(device), 3), outside()
     with stream():
         torch.rand(5, device=device)
     state = stream.state_dict()
     with stream():
         expected = torch.rand(5, device=device)
-    other = RandomStream(torch.device(device), 4)
-    other.load_state_dict(state)
-    with other():
+    resumed_stream = RandomStream(torch.device(device), 4)
+    resumed_stream.load_state_dict(state)
+    with resumed_stream():
         assert torch.equal(torch.rand(5, device=device), expected)
-    assert all(map(torch.equal, outside(), before))
+    assert all(map(torch.equal, outside(), outside_states))
 
 
 def colours() -> DataSet:
@@ -136,7 +136,7 @@ def weights_after(
 
 
 def share_of_change(recipe: Recipe, first: Tensor, second: Tensor) -> float:
-    """|first - second| beside what training has changed."""
+    """|first - second| as a share of what training has changed."""
     begun = weights_after(replace(recipe, epochs=1, steps=1))
     return float((first - second).norm() / (first - begun).norm())
 
@@ -154,8 +154,8 @@ def test_a_training_goes_on_where_it_was(device: str, kind: str, tmp_path: Path)
     # training does.
     assert share_of_change(recipe, straight, resumed) < 0.05
     noisier = replace(recipe.networks, **{"latent_size": 11})
-    other = weights_after(replace(recipe, networks=noisier))
-    assert share_of_change(recipe, straight, other) > 0.2
+    different_weights = weights_after(replace(recipe, networks=noisier))
+    assert share_of_change(recipe, straight, different_weights) > 0.2
 
 
 @on_every_device
@@ -193,8 +193,8 @@ def test_steps_do_not_wait_for_a_gpu(device: str, kind: str) -> None:
 def test_compiled_training_is_training(
     device: str, kind: str, precision: Any, limit: float
 ) -> None:
-    """Without noise, whose numbers the compiler draws in its own way. On a CPU bf16 in place of fp32 is a
-    quarter of what so few steps change."""
+    """Trains without noise, whose numbers the compiler draws in its own way. On a CPU, bf16 in place of fp32
+    changes a quarter as much as so few steps do."""
     recipe = recipe_of(kind, device, noisy=False)
     hardware = replace(recipe.hardware, precision=precision)
     plain = weights_after(replace(recipe, hardware=hardware))
@@ -223,7 +223,7 @@ def test_graphs_draw_new_noise_at_each_replay(device: str) -> None:
     for _ in range(6):
         begin_step(hardware, torch.device(device))
         outputs.append(run(images.to(device)).logits.detach().clone())
-    changes = [float((one - other).std()) for one, other in pairwise(outputs)]
+    changes = [float((earlier - later).std()) for earlier, later in pairwise(outputs)]
     assert min(changes) > 0.1 * float(outputs[0].std())
 
 
@@ -232,8 +232,8 @@ def test_fp32_is_fp32_and_bf16_is_chosen_where_there_are_units(device: str) -> N
     torch.manual_seed(0)
     left, right = torch.randn(2, 256, 256, dtype=torch.float64)
     with without_tf32():
-        found = left.float().to(device) @ right.float().to(device)
-    assert float((found.cpu() - left @ right).norm() / (left @ right).norm()) < 1e-5
+        product = left.float().to(device) @ right.float().to(device)
+    assert float((product.cpu() - left @ right).norm() / (left @ right).norm()) < 1e-5
     units = torch.cuda.get_device_capability() >= (8, 0)
     expected = "bf16-mixed" if units else "32-true"
     assert resolved_precision(HardwareSettings(), torch.device(device)) == expected

@@ -27,7 +27,7 @@ def test_a_report_that_cannot_be_written_leaves_the_run_unfinished(
     (run / "report.html").rmdir()
     results = train(quick_recipe, run, options=options, console=quiet)
     assert results == read_results(run / "results.json")
-    before = read_results(trained_run / "results.json")
+    expected = read_results(trained_run / "results.json")
     seconds = {"train_seconds": 0, "seconds_per_epoch": 0}
-    assert replace(results, **seconds) == replace(before, **seconds)
+    assert replace(results, **seconds) == replace(expected, **seconds)
     assert "Error rate" in (run / "report.html").read_text()

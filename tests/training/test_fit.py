@@ -44,27 +44,27 @@ def test_it_leaves_nothing_behind_and_says_nothing(
     fitted = fit(CPU, quick_recipe, data)
     assert not any(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
-    # It is what a run with a folder comes to.
-    kept = fit(CPU, quick_recipe, data, checkpoints=tmp_path / "checkpoints")
-    assert equal_states(states_of(fitted), states_of(kept))
-    assert fitted.epoch == kept.epoch
+    # A run with a folder comes to the same.
+    saved = fit(CPU, quick_recipe, data, checkpoints=tmp_path / "checkpoints")
+    assert equal_states(states_of(fitted), states_of(saved))
+    assert fitted.epoch == saved.epoch
 
 
 def test_floats_train_as_the_same_whole_numbers_do(quick_recipe: Recipe) -> None:
     data = training_data()
     floats = np.asarray(data.images).astype(np.float32) / 255
     recipe = replace(quick_recipe, epochs=1)
-    whole = fit(CPU, recipe, data)
+    reference = fit(CPU, recipe, data)
     for resident_mb in (100, 0):
         settings = replace(recipe, data=replace(recipe.data, resident_mb=resident_mb))
         fitted = fit(CPU, settings, replace(data, images=floats))
         # Last digits of a division by 255 differ.
         images = torch.from_numpy(floats[:200]).permute(0, 3, 1, 2).contiguous()
-        ours, theirs = (
+        float_logits, integer_logits = (
             classified(network, images).logits
-            for network in (fitted.discriminator, whole.discriminator)
+            for network in (fitted.discriminator, reference.discriminator)
         )
-        assert (ours.argmax(1) == theirs.argmax(1)).float().mean() > 0.98
+        assert (float_logits.argmax(1) == integer_logits.argmax(1)).float().mean() > 0.98
     assert floats.max() == 1 and floats.min() == 0, "the images themselves are as they were"
 
 

@@ -48,12 +48,12 @@ IMAGES, LABELS = shapes(LABELLED, 0)
 
 
 def data_of(images: np.ndarray = IMAGES, labels: np.ndarray = LABELS) -> TrainingData:
-    everything, none = np.arange(len(images)), np.arange(0)
+    indices, none = np.arange(len(images)), np.arange(0)
     return TrainingData(
         images=images,
-        labelled=everything,
+        labelled=indices,
         labels=labels,
-        unlabelled=everything,
+        unlabelled=indices,
         validation=none,
         validation_labels=none,
         classes=CLASSES,
@@ -80,8 +80,8 @@ def test_easy_shapes_are_learnt_from_six_labels_a_class(fitted: Fitted) -> None:
 
 
 def test_a_second_fit_is_equal_to_the_last_bit(fitted: Fitted) -> None:
-    again = fit_frozen(CPU, RECIPE, data_of())
-    first, second = fitted.discriminator.state_dict(), again.discriminator.state_dict()
+    repeated = fit_frozen(CPU, RECIPE, data_of())
+    first, second = fitted.discriminator.state_dict(), repeated.discriminator.state_dict()
     assert all(torch.equal(second[name], value) for name, value in first.items())
 
 
@@ -103,8 +103,8 @@ def save(fitted: Fitted, networks: PretrainedSettings, run: Path) -> None:
 def test_what_is_saved_predicts_the_same_to_the_last_bit(fitted: Fitted, tmp_path: Path) -> None:
     save(fitted, SMALL, tmp_path)
     predictions = predict(tmp_path, IMAGES)
-    wanted = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
-    assert np.array_equal(predictions.probabilities, wanted)
+    expected = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
+    assert np.array_equal(predictions.probabilities, expected)
     with pytest.raises(UserError):
         load_generator(tmp_path)
 
@@ -116,34 +116,34 @@ def test_a_run_with_a_model_of_transformers_is_loaded_again(tmp_path: Path) -> N
     # Its architecture is read from there, its weights are the run's.
     (tmp_path / "model" / "model.safetensors").unlink()
     predictions = predict(tmp_path / "run", IMAGES)
-    wanted = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
-    assert np.array_equal(predictions.probabilities, wanted)
+    expected = torch.softmax(logits_of(fitted, IMAGES), dim=1).numpy()
+    assert np.array_equal(predictions.probabilities, expected)
 
 
 def test_with_flips_the_mirror_images_are_learnt_from_as_well() -> None:
-    seen: list[tuple[int, int]] = []
+    counts: list[tuple[int, int]] = []
     views = AugmentationSettings(kind="photographs")
     recipe = replace(RECIPE, data=replace(RECIPE.data, flip=True), augmentation=views)
-    flipped = fit_frozen(CPU, recipe, data_of(), progress=lambda *done: seen.append(done))
-    assert seen[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
+    flipped = fit_frozen(CPU, recipe, data_of(), progress=lambda *done: counts.append(done))
+    assert counts[-1] == (2 * len(IMAGES), 2 * len(IMAGES))
     assert flipped.generator is None
-    both = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])
-    of_all = FrozenNetwork(CPU, RECIPE, data_of(both, np.tile(LABELS, 2))).features(
+    all_images = np.concatenate([IMAGES, IMAGES[:, :, ::-1]])
+    image_features = FrozenNetwork(CPU, RECIPE, data_of(all_images, np.tile(LABELS, 2))).features(
         np.arange(36), [False]
     )
-    of_views = FrozenNetwork(CPU, RECIPE, data_of()).features(np.arange(18), [False, True])
-    np.testing.assert_allclose(of_views, of_all, rtol=0, atol=1e-5)
+    view_features = FrozenNetwork(CPU, RECIPE, data_of()).features(np.arange(18), [False, True])
+    np.testing.assert_allclose(view_features, image_features, rtol=0, atol=1e-5)
 
 
 def test_trainings_share_one_network_and_see_each_labelled_image_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen: list[int] = []
+    gathered_indices: list[int] = []
     loaded: list[str] = []
     gather, load = DeviceImages.gather, PretrainedDiscriminator.load_pretrained
 
     def gathered(images: DeviceImages, indices: np.ndarray) -> torch.Tensor:
-        seen.extend(np.asarray(indices).tolist())
+        gathered_indices.extend(np.asarray(indices).tolist())
         return gather(images, indices)
 
     def load_pretrained(network: PretrainedDiscriminator) -> None:
@@ -152,21 +152,23 @@ def test_trainings_share_one_network_and_see_each_labelled_image_once(
 
     monkeypatch.setattr(DeviceImages, "gather", gathered)
     monkeypatch.setattr(PretrainedDiscriminator, "load_pretrained", load_pretrained)
-    everything = data_of()
-    part = replace(everything, labelled=np.arange(12), labels=LABELS[:12])
-    network = FrozenNetwork(CPU, RECIPE, everything)
-    of_part = fit_frozen(CPU, RECIPE, part, network=network)
-    before = {name: value.clone() for name, value in of_part.discriminator.state_dict().items()}
-    of_all = fit_frozen(CPU, RECIPE, everything, network=network)
-    assert sorted(seen) == list(range(len(IMAGES))) and loaded == ["once"]
-    assert of_all.shared_seconds > 0
+    full_data = data_of()
+    part = replace(full_data, labelled=np.arange(12), labels=LABELS[:12])
+    network = FrozenNetwork(CPU, RECIPE, full_data)
+    fitted_part = fit_frozen(CPU, RECIPE, part, network=network)
+    earlier_state = {
+        name: value.clone() for name, value in fitted_part.discriminator.state_dict().items()
+    }
+    fitted_full = fit_frozen(CPU, RECIPE, full_data, network=network)
+    assert sorted(gathered_indices) == list(range(len(IMAGES))) and loaded == ["once"]
+    assert fitted_full.shared_seconds > 0
     # The earlier classifier stays as it was.
-    after = of_part.discriminator.state_dict()
-    assert all(torch.equal(after[name], value) for name, value in before.items())
-    # In other batches the last bits of features are others.
-    alone = fit_frozen(CPU, RECIPE, everything)
-    wanted, got = logits_of(alone, IMAGES), logits_of(of_all, IMAGES)
-    torch.testing.assert_close(got, wanted, rtol=0, atol=1e-2)
+    later_state = fitted_part.discriminator.state_dict()
+    assert all(torch.equal(later_state[name], value) for name, value in earlier_state.items())
+    # In other batches, the last bits of features differ.
+    alone = fit_frozen(CPU, RECIPE, full_data)
+    expected, actual = logits_of(alone, IMAGES), logits_of(fitted_full, IMAGES)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-2)
 
 
 def test_fitting_is_expected_to_take_longer_with_more_labels_and_classes() -> None:
@@ -216,41 +218,41 @@ def test_the_head_is_the_logistic_regression_of_standardized_features(
         features, labels, np.arange(len(labels)), classes=len(counts), balanced=balanced, seed=0
     )
     logits = features @ weight.T + bias
-    said = np.exp(logits - logits.max(axis=1, keepdims=True))
-    said /= said.sum(axis=1, keepdims=True)
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
     spread = features.std(axis=0)
     standardized = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
     differences = []
     for strength in STRENGTHS:
         weights = "balanced" if balanced else None
         regression = LogisticRegression(C=strength, class_weight=weights, tol=1e-8, max_iter=5000)
-        wanted = regression.fit(standardized, labels).predict_proba(standardized)
-        differences.append(abs(said - wanted).max())
+        expected = regression.fit(standardized, labels).predict_proba(standardized)
+        differences.append(abs(probabilities - expected).max())
     assert min(differences) < 2e-3
 
 
 def test_the_strength_that_is_chosen_is_better_than_the_extremes() -> None:
     features, labels = drawn_features([12, 12, 12])
-    others, true = drawn_features([100, 100, 100], seed=1)
+    test_features, test_labels = drawn_features([100, 100, 100], seed=1)
 
     def cost(strengths: tuple[float, ...], monkeypatch: pytest.MonkeyPatch) -> float:
         monkeypatch.setattr(frozen, "STRENGTHS", strengths)
         weight, bias = fitted_head(
             features, labels, np.arange(36), classes=3, balanced=False, seed=0
         )
-        logits = torch.from_numpy(others @ weight.T + bias)
-        return float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(true)))
+        logits = torch.from_numpy(test_features @ weight.T + bias)
+        return float(torch.nn.functional.cross_entropy(logits, torch.from_numpy(test_labels)))
 
     with pytest.MonkeyPatch.context() as monkeypatch:
-        chosen = cost(STRENGTHS, monkeypatch)
-        extremes = [cost((each,), monkeypatch) for each in (STRENGTHS[0], 1e4)]
-    assert chosen < min(extremes)
+        chosen_cost = cost(STRENGTHS, monkeypatch)
+        extremes = [cost((strength,), monkeypatch) for strength in (STRENGTHS[0], 1e4)]
+    assert chosen_cost < min(extremes)
 
 
 def test_views_of_one_image_are_held_out_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the copy of an image that is held out would be learnt by heart, with no regularization."""
+    """Groups keep the copy of a held-out image from being learnt by heart, with no regularization."""
     features, _ = drawn_features([12, 12])
-    # Labels that features say nothing of: nothing but strong regularization is right.
+    # The features say nothing of these labels: only strong regularization is right.
     labels = np.random.default_rng(5).permutation(np.repeat([0, 1], 12))
     pairs, groups = np.concatenate([features, features]), np.tile(np.arange(24), 2)
     twice = np.concatenate([labels, labels])
@@ -269,8 +271,8 @@ def test_one_label_a_class_is_enough_and_a_class_without_labels_is_never_said() 
     )
     logits = features @ weight.T + bias
     assert list(logits.argmax(axis=1)) == [0, 1, 3]
-    others, _ = drawn_features([50, 50, 50], seed=1)
-    assert not ((others @ weight.T + bias).argmax(axis=1) == 2).any()
+    test_features, _ = drawn_features([50, 50, 50], seed=1)
+    assert not ((test_features @ weight.T + bias).argmax(axis=1) == 2).any()
 
 
 def test_images_that_are_all_the_same_leave_it_to_the_frequencies() -> None:

@@ -36,9 +36,9 @@ def test_watch_names_the_first_bad_loss() -> None:
     watch = LossWatch(["a", "b"], interval=3, device=torch.device("cpu"))
     assert watch.add(10, torch.tensor([1.0, 2.0])) is None
     assert watch.add(11, torch.tensor([1.0, float("inf")])) is None
-    found = watch.add(12, torch.tensor([float("nan"), 2.0]))
-    assert found is not None
-    assert (found.step, found.term, found.value) == (11, "b", float("inf"))
+    bad_loss = watch.add(12, torch.tensor([float("nan"), 2.0]))
+    assert bad_loss is not None
+    assert (bad_loss.step, bad_loss.term, bad_loss.value) == (11, "b", float("inf"))
     assert watch.add(13, torch.tensor([1.0, 2.0])) is None
     assert watch.look() is None
 
@@ -46,8 +46,8 @@ def test_watch_names_the_first_bad_loss() -> None:
 def test_watch_looks_on_demand() -> None:
     watch = LossWatch(["a"], interval=100, device=torch.device("cpu"))
     watch.add(0, torch.tensor([float("nan")]))
-    found = watch.look()
-    assert found is not None and found.step == 0
+    bad_loss = watch.look()
+    assert bad_loss is not None and bad_loss.step == 0
 
 
 def test_pairwise_distance() -> None:
@@ -58,26 +58,26 @@ def test_pairwise_distance() -> None:
 def test_collapse_is_told_once_and_again_after_recovery() -> None:
     monitor = monitor_of(9)
     diversities = [1.0, 0.1, 0.1, 0.1, 0.1, 1.0, 0.1, 0.1, 0.1]
-    told = [
+    epochs = [
         epoch
         for epoch, diversity in enumerate(diversities, start=1)
         for warning in monitor.epoch(epoch, diversity, 0.6, 0.4)
         if warning.kind == "collapse" and warning.advice
     ]
-    assert told == [4, 9]
+    assert epochs == [4, 9]
 
 
 def test_a_generator_on_its_way_has_not_collapsed() -> None:
-    """Never diverse so far: told after two fifths of the run and three epochs, not before."""
+    """A generator that was never diverse is reported after two fifths of the run and three epochs."""
     monitor = monitor_of(50)
-    told = [epoch for epoch in range(1, 40) if monitor.epoch(epoch, 0.1, 0.6, 0.4)]
-    assert told == [23]
+    epochs = [epoch for epoch in range(1, 40) if monitor.epoch(epoch, 0.1, 0.6, 0.4)]
+    assert epochs == [23]
 
 
 def test_saturation_of_the_discriminator() -> None:
     monitor = monitor_of(9)
     warnings = [monitor.epoch(epoch, 1.0, 0.999, 0.001) for epoch in range(1, 6)]
-    assert [len(some) for some in warnings] == [0, 0, 1, 0, 0]
+    assert [len(epoch_warnings) for epoch_warnings in warnings] == [0, 0, 1, 0, 0]
     assert warnings[2][0].kind == "saturation"
 
 
@@ -119,8 +119,8 @@ def test_the_options_that_are_advised_are_the_recipes_own(
     default = TrainRecipe(recipe=recipe)
     for option, value in advised:
         words = [option, value or "0.75"]
-        chosen = parse_options(TrainRecipe, words, program="train", default=default)
-        assert chosen.recipe != default.recipe
+        parsed = parse_options(TrainRecipe, words, program="train", default=default)
+        assert parsed.recipe != default.recipe
         assert option.removeprefix("--objective.") not in FORMER_OBJECTIVE
 
 
@@ -138,7 +138,7 @@ def test_counts_are_kept_over_a_resume() -> None:
 
 
 def test_a_run_can_be_judged_that_could_have_been_warned_of() -> None:
-    """As many epochs as a collapse from the first one on takes to be told."""
+    """A run is long enough to be judged where a collapse from its first epoch on would have been reported."""
     for epochs in range(1, 30):
         monitor = monitor_of(epochs)
         warned = any([monitor.epoch(epoch, 0.1, 0.5, 0.5) for epoch in range(1, epochs + 1)])

@@ -15,7 +15,7 @@ KILLS = 50
 
 @pytest.mark.slow
 def test_whenever_a_run_is_killed_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
-    # Its own process: what has trained cannot be forked.
+    # A process of its own, as one that has trained cannot be forked.
     done = subprocess.run(
         [sys.executable, kills.__file__, str(KILLS), str(tmp_path)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -24,6 +24,6 @@ def test_whenever_a_run_is_killed_it_ends_as_if_it_had_not_been(tmp_path: Path) 
         timeout=1200,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["killed"] == KILLS
-    assert found["equal"] == found["finished"] > 0
+    counts = json.loads(done.stdout)
+    assert counts["killed"] == KILLS
+    assert counts["equal"] == counts["finished"] > 0

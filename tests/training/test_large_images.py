@@ -66,7 +66,7 @@ def test_photographs_are_refused_with_what_they_cost(tmp_path: Path, quiet: Cons
 def test_a_network_of_ones_own_is_not_asked_what_large_images_cost(
     tmp_path: Path, quiet: Console
 ) -> None:
-    """It may take images of one size alone."""
+    """A network of one's own may take images of one size alone."""
     recipe = recipe_for(write_photos(tmp_path / "photos", 400, 90), tmp_path / "cache")
 
     def of_small_images(shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -90,8 +90,8 @@ def test_images_of_256_px_are_taken_and_larger_ones_where_a_size_is_given(
     resized = replace(recipe, data=replace(recipe.data, size_px=16, folds=0))
     assert train(resized, tmp_path / "run", console=quiet).epochs == 1
     write_photos(tmp_path / "small", 256, 9)
-    kept = replace(recipe, data=replace(recipe.data, path=tmp_path / "small", folds=0))
-    assert train(kept, tmp_path / "kept", console=quiet).epochs == 1
+    unresized = replace(recipe, data=replace(recipe.data, path=tmp_path / "small", folds=0))
+    assert train(unresized, tmp_path / "kept", console=quiet).epochs == 1
 
 
 def test_the_size_is_that_of_the_upright_image(tmp_path: Path) -> None:
@@ -113,35 +113,35 @@ def test_what_has_no_header_is_passed_over(tmp_path: Path) -> None:
 def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between a look at the kind of the file and its opening."""
+    """The pipe takes the file's place between a look at its kind and its opening."""
     folder = write_photos(tmp_path / "photos", 40, 30)
-    file, *others = sorted(folder.rglob("*.jpg"))
+    file, *other_files = sorted(folder.rglob("*.jpg"))
     source = open_image_folder(folder)
     stat = os.stat
 
-    def stat_before_the_change(path: Any, *rest: Any, **options: Any) -> os.stat_result:
-        found = stat(path, *rest, **options)
-        if not isinstance(path, int) and Path(path) == file and S_ISREG(found.st_mode):
+    def stat_before_the_change(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        status = stat(path, *arguments, **options)
+        if not isinstance(path, int) and Path(path) == file and S_ISREG(status.st_mode):
             file.unlink()
             os.mkfifo(file)
-        return found
+        return status
 
     def waited(*_: object) -> None:
         pytest.fail("it waits for the pipe")
 
     monkeypatch.setattr(os, "stat", stat_before_the_change)
-    before = signal.signal(signal.SIGALRM, waited)
+    previous_handler = signal.signal(signal.SIGALRM, waited)
     signal.alarm(20)
     try:
         assert first_size(source) == (30, 40)
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-    assert others and file.is_fifo()
+        signal.signal(signal.SIGALRM, previous_handler)
+    assert other_files and file.is_fifo()
 
 
 def test_a_size_is_told_without_decoding(tmp_path: Path) -> None:
-    """The header alone is whole."""
+    """Only the header of each file is intact."""
     folder = write_photos(tmp_path / "photos", 4000, 60)
     for file in folder.rglob("*.jpg"):
         file.write_bytes(file.read_bytes()[:700])

@@ -1,4 +1,4 @@
-"""What is asked of a machine that it does not have."""
+"""Requests for hardware that a machine does not have."""
 
 import pytest
 import torch

@@ -74,7 +74,7 @@ def begun(code: str, *words: str) -> subprocess.Popen[str]:
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process is gone, or waits to be buried by whoever inherited it."""
+    """True if a process is gone, or is a zombie that its new parent has yet to reap."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def has_ended(pid: int) -> bool:
 
 
 def test_a_script_that_trains_twice_has_both_on_the_same_processes(tmp_path: Path) -> None:
-    """Also where it catches an error of all ranks in between."""
+    """The script also catches an error of all ranks in between."""
     full, new = tmp_path / "full", tmp_path / "new"
     full.mkdir()
     (full / "file.txt").write_text("mine")
@@ -105,14 +105,14 @@ def test_a_script_that_trains_twice_has_both_on_the_same_processes(tmp_path: Pat
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are read from /proc")
 @pytest.mark.parametrize(
-    ("rank", "number", "exit_code", "told"),
+    ("rank", "number", "exit_code", "message"),
     [
         (0, signal.SIGKILL, -signal.SIGKILL, ""),
         pytest.param(0, signal.SIGTERM, -signal.SIGTERM, "", marks=pytest.mark.slow),
         (1, signal.SIGKILL, 1, "expected 2 processes to the end, but rank 1 ended by SIGKILL"),
     ],
 )
-def test_no_rank_outlives_another(rank: int, number: int, exit_code: int, told: str) -> None:
+def test_no_rank_outlives_another(rank: int, number: int, exit_code: int, message: str) -> None:
     process = begun(FOR_EVER)
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(2)]
@@ -121,7 +121,7 @@ def test_no_rank_outlives_another(rank: int, number: int, exit_code: int, told: 
     os.kill(pids[rank], number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == exit_code
-    assert told in err
+    assert message in err
     deadline = time.monotonic() + 60
     while not has_ended(pids[1]):
         assert time.monotonic() < deadline
@@ -129,7 +129,7 @@ def test_no_rank_outlives_another(rank: int, number: int, exit_code: int, told: 
 
 
 def test_a_lost_rank_is_noticed_where_nothing_else_would_tell() -> None:
-    """As on GPUs, where a collective operation waits for ever."""
+    """A rank is lost as on GPUs, where a collective operation waits for ever."""
     wait = """
 import time
 from convergan.training import local_ranks

@@ -55,9 +55,9 @@ def test_the_baseline_does_not_change_the_gan(
 def test_only_what_is_trained_on_is_augmented(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not the images that layers start from, that epochs are chosen by, that are tested."""
-    made: dict[str, list[int]] = {name: [] for name in ("weak", "labelled", "strong")}
-    for name, sizes in made.items():
+    """Images that layers start from, that epochs are chosen by, or that are tested are left as they are."""
+    view_sizes: dict[str, list[int]] = {name: [] for name in ("weak", "labelled", "strong")}
+    for name, sizes in view_sizes.items():
         view = getattr(Augmentation, name)
 
         def noted(self: Any, images: Any, pixel_range: Any, view=view, sizes=sizes) -> Any:
@@ -76,8 +76,12 @@ def test_only_what_is_trained_on_is_augmented(
     batches = [recipe.batch_size] * line.step
     # Unlabelled images, and those that the generator is compared with; the baseline sees the labelled ones;
     # then the report shows some views.
-    shown = [VIEWED_IMAGES]
-    assert made == {"weak": 2 * batches + shown, "labelled": batches + shown, "strong": shown}
+    viewed = [VIEWED_IMAGES]
+    assert view_sizes == {
+        "weak": 2 * batches + viewed,
+        "labelled": batches + viewed,
+        "strong": viewed,
+    }
 
 
 def test_augmentation_is_what_gan_and_baseline_learn_from(
@@ -123,8 +127,8 @@ def test_the_epoch_chosen_is_the_best_by_validation(
     errors = [line.validation_errors for line in lines]
     assert results.epoch_chosen == 1 + int(np.argmin(errors))
     assert all(line.validation_size == 50 for line in lines)
-    chosen = lines[results.epoch_chosen - 1]
-    assert results.test_errors == chosen.test_errors
+    chosen_line = lines[results.epoch_chosen - 1]
+    assert results.test_errors == chosen_line.test_errors
 
 
 @pytest.mark.parametrize(("labels", "batch_size"), [(100, 33), (50, 7)])
@@ -152,15 +156,15 @@ def test_images_that_are_all_equal_are_a_users_mistake(
         train(recipe, tmp_path / "run", data=data, console=quiet)
 
 
-def poison(at: int) -> Callable[..., torch.Tensor]:
-    """`step.total`, but not a number at its `at`-th call."""
+def poison(number: int) -> Callable[..., torch.Tensor]:
+    """`step.total`, except that the loss of its `number`-th call is not a number."""
     calls = 0
     original = step.total
 
     def poisoned(parts: dict[str, torch.Tensor]) -> torch.Tensor:
         nonlocal calls
         calls += 1
-        if calls == at:
+        if calls == number:
             parts["unlabelled"] = parts["unlabelled"] * float("nan")
         return original(parts)
 
@@ -178,7 +182,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     assert "discriminator/unlabelled is nan at step 20" in message
     assert "the last good checkpoint, of step 0, is in" in message
     assert "--resume --on-divergence rollback" in message
-    # What was good goes on from there.
+    # The good part of the run goes on from there.
     monkeypatch.undo()
     train(quick_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
 
@@ -196,8 +200,8 @@ def test_rollback_goes_back_halves_the_rate_and_goes_on(
     assert warning.kind == "rollback" and "went back to step 20" in warning.message
 
 
-def spoil(*, after: int) -> Callable[..., None]:
-    """`Player.step`, which makes the generator's weights not a number once, at its `after`-th step."""
+def spoil(*, at_step: int) -> Callable[..., None]:
+    """`Player.step`, except that the generator's `at_step`-th step makes its weights not a number."""
     steps = 0
     original = Player.step
 
@@ -206,7 +210,7 @@ def spoil(*, after: int) -> Callable[..., None]:
         original(self, *arguments)
         if isinstance(self.network, Generator):
             steps += 1
-            if steps == after:
+            if steps == at_step:
                 with torch.no_grad():
                     self.trained[0].fill_(float("nan"))
 
@@ -217,7 +221,7 @@ def test_weights_that_are_not_finite_never_reach_a_checkpoint(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The losses of a step are those before its update: they cannot tell."""
-    monkeypatch.setattr(Player, "step", spoil(after=10))
+    monkeypatch.setattr(Player, "step", spoil(at_step=10))
     options = RunOptions(on_divergence="rollback", checkpoint_every_seconds=0)
     train(quick_recipe, tmp_path / "run", options=options, console=quiet)
     (warning,) = read_metrics(tmp_path / "run" / "metrics.jsonl")[0].warnings
@@ -228,7 +232,7 @@ def test_weights_that_are_not_finite_never_reach_a_checkpoint(
 def test_weights_that_are_not_finite_after_the_last_step_are_no_result(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Player, "step", spoil(after=39))
+    monkeypatch.setattr(Player, "step", spoil(at_step=39))
     with pytest.raises(UserError, match="a weight of the generator is nan at step 39"):
         train(quick_recipe, tmp_path / "run", console=quiet)
     assert not (tmp_path / "run" / "results.json").exists()
@@ -237,7 +241,7 @@ def test_weights_that_are_not_finite_after_the_last_step_are_no_result(
 def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Diverged twice from step 13: the second time it goes back to the one before."""
+    """The second divergence from step 13 leads back to the checkpoint before it."""
     poisoned = iter([False] * (2 * 15) + [True] + [False] * (2 * 2) + [True])
     original = step.total
 
@@ -262,7 +266,7 @@ def test_a_checkpoint_that_only_leads_to_divergence_is_given_up(
 def test_rollback_gives_up_after_three_times(
     quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the learning rate, each step ends in weights that are no numbers."""
+    """Each step ends in weights that are not numbers, whatever the learning rate."""
     original = Player.step
 
     def spoiled(self: Player, *arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""A rank that is killed: the others end with a word, and what is left goes on as if nothing had happened."""
+"""A rank that is killed: the others end with a message, and the run goes on as if nothing had happened."""
 
 import os
 import signal
@@ -56,8 +56,8 @@ def started(nodes: list[Path], *words: str) -> list[subprocess.Popen[str]]:
 
 def ended(processes: list[subprocess.Popen[str]]) -> tuple[list[int], str]:
     """Exit codes, and all that went to the standard errors."""
-    told = [process.communicate(timeout=300)[1] for process in processes]
-    return [process.returncode for process in processes], "".join(told)
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    return [process.returncode for process in processes], "".join(errors)
 
 
 def children(pid: int) -> list[int]:
@@ -68,7 +68,7 @@ def children(pid: int) -> list[int]:
 
 
 def is_there(pid: int) -> bool:
-    """Whether a process runs: one that nobody has waited for yet does not."""
+    """True if a process runs; a zombie does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -85,11 +85,11 @@ def wait_for(condition: str, path: Path, processes: list[subprocess.Popen[str]])
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two ranks that nobody killed."""
     folder = tmp_path_factory.mktemp("whole")
-    codes, told = ended(started([folder]))
-    assert codes == [0], told
+    codes, errors = ended(started([folder]))
+    assert codes == [0], errors
     return folder / "run"
 
 
@@ -98,32 +98,32 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.xdist_group("lost ranks")
 @pytest.mark.parametrize("names", [["one"], ["first", "second"]])
 def test_a_run_goes_on_from_where_a_rank_was_lost(
-    names: list[str], whole: Path, tmp_path: Path
+    names: list[str], unbroken_run: Path, tmp_path: Path
 ) -> None:
     nodes = [tmp_path / name for name in names]
     for node in nodes:
         node.mkdir()
     run = nodes[0] / "run"
     processes = started(nodes)
-    # That of step 0 is not worth much.
+    # The checkpoint of step 0 saves little.
     wait_for("step-*[1-9]*.safetensors", run / "checkpoints", processes)
     workers = [child for process in processes for child in children(process.pid)]
     os.kill(workers[-1], signal.SIGKILL)
-    codes, told = ended(processes)
+    codes, errors = ended(processes)
     assert 0 not in codes
-    assert "--resume continues from the last checkpoint" in told
+    assert "--resume continues from the last checkpoint" in errors
     # torchrun has a traceback of its own.
-    assert os.path.join("convergan", "training", "") not in told, told
+    assert os.path.join("convergan", "training", "") not in errors, errors
     deadline = time.monotonic() + 60
     while any(map(is_there, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert not (run / "results.json").exists()
 
-    codes, told = ended(started(nodes, "--resume"))
-    assert set(codes) == {0}, told
+    codes, errors = ended(started(nodes, "--resume"))
+    assert set(codes) == {0}, errors
     for name in ("classifier", "generator"):
-        files = [folder / "model" / f"{name}.safetensors" for folder in (whole, run)]
+        files = [folder / "model" / f"{name}.safetensors" for folder in (unbroken_run, run)]
         assert equal_states(load_file(files[0]), load_file(files[1])), name
     assert len(read_metrics(run / "metrics.jsonl")) == EPOCHS
     # Rank 0 alone writes, on whatever disk it has.

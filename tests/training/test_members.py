@@ -36,7 +36,7 @@ SEEDS = (4, 5, 6)
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    """Three members of few steps, which disagree often enough for their mean to be another."""
+    """Three members of few steps, which disagree often enough for their mean to differ from each."""
     preset = PRESETS["digits"]
     return replace(
         preset,
@@ -109,29 +109,29 @@ def test_the_results_are_those_of_the_mean_probabilities(ensemble: Path) -> None
     assert (results.seed, results.test_size, results.test_errors) == (SEEDS[0], 500, errors)
     assert results.test_error_rate == errors / 500
     assert [member.seed for member in results.members] == list(SEEDS)
-    of_members = [int((each.argmax(axis=1) != labels).sum()) for each in alone]
-    assert [member.test_errors for member in results.members] == of_members
-    assert len({errors, *of_members}) > 1
+    member_errors = [int((probabilities.argmax(axis=1) != labels).sum()) for probabilities in alone]
+    assert [member.test_errors for member in results.members] == member_errors
+    assert len({errors, *member_errors}) > 1
     own = [read_results(member_of(ensemble, seed) / "results.json") for seed in SEEDS]
-    assert [member.test_errors for member in own] == of_members
+    assert [member.test_errors for member in own] == member_errors
     assert results.train_seconds == pytest.approx(sum(member.train_seconds for member in own))
-    # The baselines' mean is held against it, not one of them.
+    # The ensemble is compared with the mean of the baselines, not with one of them.
     assert results.baseline_test is not None and results.decision is not None
     assert "members" not in read(member_of(ensemble, SEEDS[0]) / "results.json")
 
 
 def test_a_classifier_of_an_ensemble_says_what_its_members_say_on_average(ensemble: Path) -> None:
     images, labels = test_images()
-    together = predict(ensemble, images)
+    predictions = predict(ensemble, images)
     alone = [predict(member_of(ensemble, seed), images).probabilities for seed in SEEDS]
-    assert np.allclose(together.probabilities, np.mean(alone, axis=0), atol=1e-6)
-    errors = int((together.labels != labels).sum())
+    assert np.allclose(predictions.probabilities, np.mean(alone, axis=0), atol=1e-6)
+    errors = int((predictions.labels != labels).sum())
     assert errors == read(ensemble / "results.json")["test_errors"]
     classifier = load_classifier(ensemble)
     assert isinstance(classifier.network, EnsembleDiscriminator)
     output = classifier(torch.from_numpy(images[:7]).permute(0, 3, 1, 2))
     assert output.features.shape == (7, 3 * 20)
-    assert (predict(classifier, images).probabilities == together.probabilities).all()
+    assert (predict(classifier, images).probabilities == predictions.probabilities).all()
 
 
 def test_an_ensemble_scores_images(ensemble: Path, tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_an_ensemble_scores_images(ensemble: Path, tmp_path: Path) -> None:
     assert main([*command, "--classifier", str(ensemble), "--json", str(file)]) == 0
     fingerprint = run_embedding(ensemble).fingerprint
     assert fingerprint["network"] == "classifier of an ensemble"
-    of_member = run_embedding(member_of(ensemble, SEEDS[0])).fingerprint
-    assert fingerprint["weights_sha256"] != of_member["weights_sha256"]
+    member_fingerprint = run_embedding(member_of(ensemble, SEEDS[0])).fingerprint
+    assert fingerprint["weights_sha256"] != member_fingerprint["weights_sha256"]
     assert fingerprint["weights_sha256"] in file.read_text(encoding="utf-8")
 
 
@@ -207,7 +207,7 @@ def test_an_ensemble_goes_on_where_it_was_in_a_member(
     with pytest.raises(UserError, match="--resume continues it"):
         train(recipe, out, console=quiet)
     train(recipe, out, options=RunOptions(resume=True), console=quiet)
-    # Of the first nothing, of the second the last step, of the third all.
+    # No step of the first, the last step of the second, all of the third.
     assert len(steps) == 1 + read(ensemble / "manifest.json")["steps"] // 3
     assert (member_of(out, SEEDS[0]) / "results.json").stat().st_mtime_ns == untouched
     for seed in SEEDS:
@@ -247,7 +247,7 @@ def test_few_labels_are_cross_validated_in_each_member(tmp_path: Path, quiet: Co
     assert (results.folds, results.test_size, len(results.members)) == (2, 12, 2)
     manifests = [read(tmp_path / "run" / name / "manifest.json") for name in ("", "members/1")]
     assert manifests[0]["folds_held_out"] == manifests[1]["folds_held_out"]
-    assert [each["trainings"] for each in manifests] == [6, 3]
+    assert [manifest["trainings"] for manifest in manifests] == [6, 3]
     assert (
         results.members[0].test_errors
         == read(tmp_path / "run/members/0/results.json")["test_errors"]
@@ -257,20 +257,20 @@ def test_few_labels_are_cross_validated_in_each_member(tmp_path: Path, quiet: Co
 def test_a_rehearsal_tells_the_steps_of_all_members(recipe: Recipe) -> None:
     output = io.StringIO()
     rehearse(recipe, console=Console(file=output, width=200))
-    told = output.getvalue()
-    assert "3 members, of seeds 4 to 6: each 1 training of 2 epochs" in told
-    assert f"for {3 * 6} steps" in told
+    text = output.getvalue()
+    assert "3 members, of seeds 4 to 6: each 1 training of 2 epochs" in text
+    assert f"for {3 * 6} steps" in text
 
 
 def test_the_command_trains_an_ensemble_into_a_folder_of_its_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: list[tuple[int, Path]] = []
+    calls: list[tuple[int, Path]] = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "train", lambda recipe, out, **_: asked.append((recipe.members, out)))
+    monkeypatch.setattr(run, "train", lambda recipe, out, **_: calls.append((recipe.members, out)))
     assert main(["train", "digits", "--seed", "2", "--members", "4"]) == 0
     assert main(["train", "digits", "--seed", "2"]) == 0
-    assert asked == [
+    assert calls == [
         (4, Path("runs/digits-100-seed2-members4")),
         (1, Path("runs/digits-100-seed2")),
     ]
@@ -314,12 +314,12 @@ def test_a_damaged_member_is_named(ensemble: Path, tmp_path: Path) -> None:
 def test_the_softmax_of_averaged_logits_is_the_mean_of_the_softmaxes() -> None:
     logits = torch.randn(4, 9, 3, dtype=torch.float32) * 8
     mean = torch.softmax(logits.double(), dim=2).mean(dim=0)
-    together = averaged_logits(list(logits))
-    assert torch.allclose(torch.softmax(together.double(), dim=1), mean, atol=1e-6)
-    assert torch.allclose(together.exp().sum(dim=1), torch.ones(9))
-    # Of any batch the same digits.
-    apart = torch.cat([averaged_logits(list(logits[:, row : row + 1])) for row in range(9)])
-    assert torch.equal(apart, together)
+    averaged = averaged_logits(list(logits))
+    assert torch.allclose(torch.softmax(averaged.double(), dim=1), mean, atol=1e-6)
+    assert torch.allclose(averaged.exp().sum(dim=1), torch.ones(9))
+    # The digits are the same in any batch.
+    separate = torch.cat([averaged_logits(list(logits[:, row : row + 1])) for row in range(9)])
+    assert torch.equal(separate, averaged)
     # Certainty beyond what fp32 can tell from 0 stays finite.
     sure = torch.tensor([[200.0, -200.0, 0.0]])
     assert torch.isfinite(averaged_logits([sure, sure])).all()

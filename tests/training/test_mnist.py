@@ -37,7 +37,7 @@ def test_it_learns_and_resumes(
     recipe = replace(recipe, epochs=6, baseline=False, optimizer=constant)
     steps = 0
 
-    def count(self: Recorder, done: int, of: int) -> None:
+    def count(self: Recorder, done: int, total: int) -> None:
         nonlocal steps
         steps = done
 

@@ -27,7 +27,7 @@ from convergan.training.objective import losses_of, total
 from convergan.training.run import train
 from convergan.training.terms.term import TermOutputs
 
-OFF = FeatureMatchingSettings(weight=0)
+NO_MATCHING = FeatureMatchingSettings(weight=0)
 
 
 def outputs(classes: int = 4, **changes: Any) -> TermOutputs:
@@ -85,11 +85,13 @@ def test_smoothing_without_smoothing_is_the_plain_loss() -> None:
 def test_generators_losses() -> None:
     step = outputs()
     score = torch.sigmoid(step["generated"].logits.logsumexp(1))
-    minimax = ObjectiveSettings(feature_matching=OFF, minimax=MinimaxSettings(weight=1))
+    minimax = ObjectiveSettings(feature_matching=NO_MATCHING, minimax=MinimaxSettings(weight=1))
     parts = losses_of(minimax)["generator"](step)
     torch.testing.assert_close(parts["minimax"], torch.log(1 - score).mean())
-    other = ObjectiveSettings(feature_matching=OFF, non_saturating=NonSaturatingSettings(weight=1))
-    parts = losses_of(other)["generator"](step)
+    non_saturating = ObjectiveSettings(
+        feature_matching=NO_MATCHING, non_saturating=NonSaturatingSettings(weight=1)
+    )
+    parts = losses_of(non_saturating)["generator"](step)
     torch.testing.assert_close(parts["non_saturating"], -torch.log(score).mean())
     difference = step["unlabelled"].features.mean(0) - step["generated"].features.mean(0)
     for distance, expected in (("squared", difference**2), ("absolute", difference.abs())):
@@ -102,14 +104,14 @@ def test_terms_compose() -> None:
     step = outputs()
     alone = [
         losses_of(ObjectiveSettings())["generator"](step)["feature_matching"],
-        losses_of(ObjectiveSettings(feature_matching=OFF, minimax=MinimaxSettings(weight=1)))[
-            "generator"
-        ](step)["minimax"],
+        losses_of(
+            ObjectiveSettings(feature_matching=NO_MATCHING, minimax=MinimaxSettings(weight=1))
+        )["generator"](step)["minimax"],
     ]
-    both = ObjectiveSettings(
+    mixture = ObjectiveSettings(
         feature_matching=FeatureMatchingSettings(weight=2.0), minimax=MinimaxSettings(weight=0.25)
     )
-    loss = losses_of(both)["generator"]
+    loss = losses_of(mixture)["generator"]
     torch.testing.assert_close(total(loss(step)), 2 * alone[0] + 0.25 * alone[1])
     assert loss.needs == {"unlabelled", "generated"}
 
@@ -131,7 +133,8 @@ def test_historical_averaging_is_weighted() -> None:
     [
         (
             ObjectiveSettings(
-                feature_matching=OFF, historical_averaging=HistoricalAveragingSettings(weight=1)
+                feature_matching=NO_MATCHING,
+                historical_averaging=HistoricalAveragingSettings(weight=1),
             ),
             "a term of the generator, feature-matching, minimax, non-saturating, target, got 0",
         ),
@@ -156,7 +159,7 @@ def test_a_player_without_a_term_is_refused_before_a_run_begins(
     ("changes", "terms"),
     [
         (
-            {"feature_matching": OFF, "minimax": MinimaxSettings(weight=1), "generator_steps": 2},
+            {"feature_matching": NO_MATCHING, "minimax": MinimaxSettings(weight=1), "generator_steps": 2},
             {
                 "discriminator/supervised", "discriminator/unlabelled",
                 "discriminator/generated", "generator/minimax",
@@ -164,7 +167,7 @@ def test_a_player_without_a_term_is_refused_before_a_run_begins(
         ),
         (
             {
-                "feature_matching": OFF,
+                "feature_matching": NO_MATCHING,
                 "non_saturating": NonSaturatingSettings(weight=1),
                 "real_or_generated": RealOrGeneratedSettings(positive_target=0.9),
                 "historical_averaging": HistoricalAveragingSettings(weight=0.01),

@@ -56,9 +56,9 @@ def test_it_is_lowest_where_the_discriminator_says_the_target() -> None:
 def test_a_target_of_one_is_the_non_saturating_loss() -> None:
     torch.manual_seed(0)
     logits = torch.randn(6, 3)
-    whole = loss_of(replace(SETTINGS, probability=1.0), logits)
+    loss = loss_of(replace(SETTINGS, probability=1.0), logits)
     torch.testing.assert_close(
-        whole, value_of(NonSaturating(NonSaturatingSettings(weight=1)), logits)
+        loss, value_of(NonSaturating(NonSaturatingSettings(weight=1)), logits)
     )
 
 

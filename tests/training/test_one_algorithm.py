@@ -58,7 +58,7 @@ COMPOSED = replace(
 
 
 class OwnNetwork(nn.Sequential):
-    """What a user may bring: batch normalization, and dropout of numbers and of maps."""
+    """A network as a user may bring it: batch normalization, and dropout of numbers and of maps."""
 
     def __init__(self) -> None:
         dropout = nn.Dropout(0.3)
@@ -89,7 +89,7 @@ OWN = ModuleSettings(
 
 
 def variant(name: str, noise: Literal["auto", "fresh"] = "auto", **fields: Any) -> Recipe:
-    """A recipe with small networks; of `networks` those fields may be given that are not the recipe's own."""
+    """A recipe with small networks; `networks` may be a dict of fields that replace the recipe's own."""
     networks = fields.pop("networks")
     if isinstance(networks, dict):
         networks = replace(PRESETS[name].networks, **networks)
@@ -146,7 +146,7 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Has networks and images 64 bits, and small batches come to several blocks."""
+    """Makes networks and images float64, and splits small batches into several blocks."""
 
     def to_double(pixels: Tensor, pixel_range: tuple[float, float]) -> Tensor:
         return to_network(pixels, pixel_range).double()
@@ -196,8 +196,8 @@ def state_in(folder: Path) -> dict[str, Any]:
     newest = load_newest_checkpoint(folder)
     assert newest is not None
     # Losses are added up in float32.
-    apart = ("train_seconds", "epoch_sums")
-    return {key: value for key, value in newest.state.items() if key not in apart}
+    excluded = ("train_seconds", "epoch_sums")
+    return {key: value for key, value in newest.state.items() if key not in excluded}
 
 
 def largest_difference(first: Any, second: Any) -> float:
@@ -215,13 +215,13 @@ def largest_difference(first: Any, second: Any) -> float:
         first, second = first.double(), second.double()
         return finite(float(((first - second).abs() / first.abs().clamp(min=1)).max()))
     if isinstance(first, float):
-        alike = str(first) == str(second)
-        return 0.0 if alike else finite(abs(first - second))
+        equal = str(first) == str(second)
+        return 0.0 if equal else finite(abs(first - second))
     return float(first != second)
 
 
 def finite(difference: float) -> float:
-    """Of a number that is none: infinity, which `max` does not pass over."""
+    """The difference, with infinity, which `max` does not pass over, in place of NaN."""
     return difference if math.isfinite(difference) else math.inf
 
 
@@ -236,12 +236,12 @@ def finite(difference: float) -> float:
     ],
 )
 def test_a_number_that_is_none_is_no_small_difference(first: Any, second: Any) -> None:
-    others = [0.0, first], [0.0, second]
-    assert largest_difference({"a": others[0]}, {"a": others[1]}) == math.inf
+    lists = [0.0, first], [0.0, second]
+    assert largest_difference({"a": lists[0]}, {"a": lists[1]}) == math.inf
 
 
 @pytest.fixture(scope="module")
-def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_rank_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints of two ranks, by name of the recipe."""
     folder = tmp_path_factory.mktemp("two")
     on_two_ranks(train_all, str(folder))
@@ -250,9 +250,11 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.xdist_group("two ranks")
 @pytest.mark.parametrize("name", RECIPES)
-def test_two_ranks_make_the_updates_of_one_process(name: str, of_two: Path, tmp_path: Path) -> None:
+def test_two_ranks_make_the_updates_of_one_process(
+    name: str, two_rank_folder: Path, tmp_path: Path
+) -> None:
     """Weights, averages, running statistics, optimizers, what terms remember, random streams."""
     train(name, tmp_path / "one")
     state = state_in(tmp_path / "one")
     assert state["step"] == UPDATES
-    assert largest_difference(state, state_in(of_two / name)) < 1e-8
+    assert largest_difference(state, state_in(two_rank_folder / name)) < 1e-8

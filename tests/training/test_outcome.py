@@ -1,4 +1,4 @@
-"""What results.json says of several arms: the decision, its p-value, and the images they are of."""
+"""The facts of several arms in results.json: the decision, its p-value, and the images tested on."""
 
 from dataclasses import replace
 
@@ -24,8 +24,8 @@ def arm(name: str, *wrong: int, held_out: bool = False) -> ArmOutcome:
         names=[""] * SIZE,
         classes=("a", "b"),
     )
-    said = torch.eye(2)[torch.from_numpy(errs.astype(int))]
-    outcome = Outcome(test_set=images, logits=said, baseline_logits=None)
+    logits = torch.eye(2)[torch.from_numpy(errs.astype(int))]
+    outcome = Outcome(test_set=images, logits=logits, baseline_logits=None)
     return ArmOutcome(
         name=name,
         steps=5,

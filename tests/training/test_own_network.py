@@ -76,7 +76,7 @@ def data() -> DataSet:
 
 @pytest.mark.parametrize("own", [{}, {"network": for_shape, "features": "layer1"}])
 def test_resumed_bit_for_bit(own: dict[str, Any], data: DataSet, tmp_path: Path) -> None:
-    """The moments of weights with channels last, too, are those of the same weights again."""
+    """The moments of weights that lie channels last, too, belong to the same weights again."""
     recipe = with_module(RESIDUAL, own.get("network"), own.get("features"))
     training = draw_split(data, labels=20, seed=0).training
 
@@ -86,9 +86,9 @@ def test_resumed_bit_for_bit(own: dict[str, Any], data: DataSet, tmp_path: Path)
         state = load_newest_checkpoint(folder).state  # type: ignore[union-attr]
         return {name: part for name, part in state.items() if name != "train_seconds"}
 
-    asked = itertools.count()
+    requests = itertools.count()
     with pytest.raises(Interrupted):
-        fitted(tmp_path / "stopped", lambda: next(asked) >= 2)
+        fitted(tmp_path / "stopped", lambda: next(requests) >= 2)
     assert equal_states(fitted(tmp_path / "stopped"), fitted(tmp_path / "whole"))
 
 
@@ -159,12 +159,12 @@ def test_only_unlabelled_images_of_the_discriminators_step_move_running_statisti
     forward = nn.BatchNorm2d.forward
 
     def note(norm: nn.BatchNorm2d, inputs: torch.Tensor) -> torch.Tensor:
-        before = norm.running_mean.clone()  # type: ignore[union-attr]
+        mean = norm.running_mean.clone()  # type: ignore[union-attr]
         outputs = forward(norm, inputs)
         if isinstance(inputs, FakeTensor):
-            # Of the estimate of what training takes.
+            # A pass of the estimate of what training takes.
             return outputs
-        if norm.training and not torch.equal(before, norm.running_mean):  # type: ignore[arg-type]
+        if norm.training and not torch.equal(mean, norm.running_mean):  # type: ignore[arg-type]
             moves.append(len(inputs))
         return outputs
 
@@ -195,8 +195,8 @@ def test_the_averages_running_statistics_are_averaged_as_its_weights() -> None:
         with_history=False,
     )
     norm, averaged = (
-        next(layer for layer in each.modules() if isinstance(layer, GroupedBatchNorm)).norm
-        for each in (network, player.tested)
+        next(layer for layer in model.modules() if isinstance(layer, GroupedBatchNorm)).norm
+        for model in (network, player.tested)
     )
     for statistic in (1.0, 2.0, 6.0):
         player.optimizer.zero_grad()
@@ -214,7 +214,7 @@ def test_a_factory_that_gives_one_network_again_and_again_is_refused() -> None:
 
 
 class Choosy(nn.Module):
-    """A network of colour images of 12 px in height alone, whose course depends on numbers."""
+    """A network for colour images of 12x16 px alone, whose course depends on the pixels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -252,15 +252,15 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_network_is_asked_about_no_images_but_the_real_ones(
     photographs: Path, quiet: Console, tmp_path: Path
 ) -> None:
-    """Before they are decoded it is not known whether they are grey."""
+    """Only decoding tells whether the images are grey."""
     settings = replace(
         RESIDUAL.data, source="folder", path=photographs, cache=tmp_path / "cache", folds=0
     )
     recipe = replace(RESIDUAL, labels=None, epochs=1, data=settings)
     console = Console(file=io.StringIO(), width=200)
     rehearse(recipe, network=Choosy, console=console)
-    said = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "memory: about" in said and "time: about" in said
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "memory: about" in output and "time: about" in output
     with pytest.raises(UserError, match="features: expected nothing without"):
         rehearse(recipe, features="fc", console=quiet)
     refused: dict[str, Any] = {

@@ -31,20 +31,20 @@ def without_frozen(recipe: Recipe) -> tuple[Recipe, dict[str, ArmCost]]:
 
 
 def seconds(recipe: Recipe, images: Images) -> dict[str, tuple[float, float]]:
-    """Of each arm the seconds of all trainings that hold labels out, and of the one on all labels."""
-    found = {}
+    """The seconds of each arm's trainings that hold labels out, and of the one on all labels."""
+    times = {}
     for name in arm_names(recipe):
         result, fold, cost = arm_recipe(recipe, name), hold_out_recipe(recipe, name), COSTS[name]
 
-        def of(one: Recipe, tested: int, cost: ArmCost = cost, name: str = name) -> float:
-            tests = 1 if name == "frozen" else 2 * one.epochs + 1
-            return one.steps * cost.step + tests * tested * cost.test
+        def duration(planned: Recipe, tested: int, cost: ArmCost = cost, name: str = name) -> float:
+            tests = 1 if name == "frozen" else 2 * planned.epochs + 1
+            return planned.steps * cost.step + tests * tested * cost.test
 
-        found[name] = (
-            images.folds * of(fold, images.held_out),
-            of(result, images.test) if images.test or name == "gan" else 0.0,
+        times[name] = (
+            images.folds * duration(fold, images.held_out),
+            duration(result, images.test) if images.test or name == "gan" else 0.0,
         )
-    return found
+    return times
 
 
 @pytest.mark.parametrize("images", [WITH_TEST, WITHOUT_TEST])
@@ -59,9 +59,9 @@ def test_everything_together_takes_the_minutes(images: Images, minutes: float) -
 
 def test_arms_have_equal_time_and_a_quarter_of_it_holds_labels_out() -> None:
     recipe, costs = without_frozen(replace(RECIPE, baseline_steps=10**9))
-    found = seconds(planned_by_minutes(recipe, costs, WITH_TEST), WITH_TEST)
-    assert sum(found["gan"]) == pytest.approx(sum(found["baseline"]), rel=0.01)
-    held_out = sum(of_folds for of_folds, _ in found.values())
+    times = seconds(planned_by_minutes(recipe, costs, WITH_TEST), WITH_TEST)
+    assert sum(times["gan"]) == pytest.approx(sum(times["baseline"]), rel=0.01)
+    held_out = sum(fold_seconds for fold_seconds, _ in times.values())
     assert held_out == pytest.approx(0.97 * 600 / 4, rel=0.05)
 
 
@@ -69,26 +69,26 @@ def test_what_the_baseline_leaves_is_the_others() -> None:
     recipe, costs = without_frozen(RECIPE)
     planned = planned_by_minutes(recipe, costs, WITH_TEST)
     assert planned.plan.baseline == 2000
-    found = seconds(planned, WITH_TEST)
-    assert sum(found["baseline"]) < 0.6 * sum(found["gan"])
-    assert sum(map(sum, found.values())) == pytest.approx(0.97 * 600, rel=0.01)
+    times = seconds(planned, WITH_TEST)
+    assert sum(times["baseline"]) < 0.6 * sum(times["gan"])
+    assert sum(map(sum, times.values())) == pytest.approx(0.97 * 600, rel=0.01)
 
 
 def test_a_baseline_that_learns_nothing_more_holds_labels_out_as_long_as_the_others() -> None:
     recipe, costs = without_frozen(RECIPE)
     planned = planned_by_minutes(recipe, costs, WITH_TEST)
-    of_baseline, own = (
+    baseline_seconds, own = (
         seconds(planned, WITH_TEST)["baseline"][0],
         seconds(planned, WITH_TEST)["gan"][0],
     )
-    assert 0.95 * own <= of_baseline <= own
+    assert 0.95 * own <= baseline_seconds <= own
     assert planned.plan.baseline_hold_out > 2 * 2000 / 3
     # Up to where it learns nothing more.
-    few = planned_by_minutes(replace(recipe, baseline_steps=300), costs, WITH_TEST)
-    assert hold_out_recipe(few, "baseline").steps == 300
+    few_steps = planned_by_minutes(replace(recipe, baseline_steps=300), costs, WITH_TEST)
+    assert hold_out_recipe(few_steps, "baseline").steps == 300
     # Where it does learn more, its part is that of the others.
-    many = planned_by_minutes(replace(recipe, baseline_steps=10**9), costs, WITH_TEST)
-    assert many.plan.baseline_hold_out == round(many.plan.baseline / 3)
+    many_steps = planned_by_minutes(replace(recipe, baseline_steps=10**9), costs, WITH_TEST)
+    assert many_steps.plan.baseline_hold_out == round(many_steps.plan.baseline / 3)
 
 
 def test_a_frozen_network_takes_what_it_takes() -> None:
@@ -99,10 +99,10 @@ def test_a_frozen_network_takes_what_it_takes() -> None:
 
 
 def test_without_a_test_set_half_of_the_time_is_the_chosen_arms() -> None:
-    found = seconds(planned_by_minutes(RECIPE, COSTS, WITHOUT_TEST), WITHOUT_TEST)
-    of_folds = sum(each for each, _ in found.values())
-    assert of_folds == pytest.approx(0.97 * 300, rel=0.02)
-    assert found["gan"][1] == pytest.approx(0.97 * 300, rel=0.02)
+    times = seconds(planned_by_minutes(RECIPE, COSTS, WITHOUT_TEST), WITHOUT_TEST)
+    held_out = sum(fold_seconds for fold_seconds, _ in times.values())
+    assert held_out == pytest.approx(0.97 * 300, rel=0.02)
+    assert times["gan"][1] == pytest.approx(0.97 * 300, rel=0.02)
 
 
 def test_tests_take_a_twentieth_of_the_time_at_most() -> None:
@@ -126,7 +126,7 @@ def test_too_few_minutes_are_refused_with_the_fewest(images: Images) -> None:
     planned = planned_by_minutes(replace(RECIPE, minutes=fewest), COSTS, images)
     for name in ("gan", "baseline"):
         assert hold_out_recipe(planned, name).steps >= FEWEST_STEPS
-    # It is not much more than what is needed.
+    # That is not much more than what is needed.
     with pytest.raises(UserError):
         planned_by_minutes(replace(RECIPE, minutes=0.8 * fewest), COSTS, images)
 

@@ -1,4 +1,4 @@
-"""What the terminal shows, at 80 columns, and what it does not show to a file."""
+"""The output of a run on a terminal, at 80 columns, and in a file, which gets less."""
 
 import io
 import re
@@ -27,7 +27,7 @@ LINE = EpochLine(
 
 
 def run_of(console: Console, epochs: int, steps: list[int]) -> RunProgress:
-    """The progress of folds and a result of so many steps each."""
+    """The progress of a run of several folds and a result, whose numbers of steps are given."""
     folds = len(steps) - 1
     titles = [*(f"fold {number} of {folds}: epoch" for number in range(1, folds + 1)), "epoch"]
     return RunProgress(
@@ -101,7 +101,7 @@ class Clock:
 def train_one(
     run: RunProgress, clock: Clock, number: int, *, epochs: int, steps: int, seconds: float
 ) -> None:
-    """So many epochs of a training, `steps` an epoch, each step `seconds` long."""
+    """Advances a training by `epochs` epochs of `steps` steps, each of them `seconds` long."""
     progress = run.training(number)
     progress.begins_after(0)
     for epoch in range(1, epochs + 1):

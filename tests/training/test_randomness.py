@@ -9,17 +9,17 @@ from convergan.training.randomness import RandomStream
 
 def test_a_stream_goes_on_where_its_state_was_taken() -> None:
     stream = RandomStream(torch.device("cpu"), 3)
-    outside = torch.get_rng_state()
+    outside_state = torch.get_rng_state()
     with stream():
         torch.rand(5)
     state = stream.state_dict()
     with stream():
         expected = torch.rand(5)
-    other = RandomStream(torch.device("cpu"), 4)
-    other.load_state_dict(state)
-    with other():
+    resumed_stream = RandomStream(torch.device("cpu"), 4)
+    resumed_stream.load_state_dict(state)
+    with resumed_stream():
         assert torch.equal(torch.rand(5), expected)
-    assert torch.equal(torch.get_rng_state(), outside)
+    assert torch.equal(torch.get_rng_state(), outside_state)
 
 
 def test_streams_of_ranks_that_drew_on_their_own_are_refused() -> None:

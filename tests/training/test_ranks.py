@@ -45,7 +45,7 @@ GENERATED = torch.linspace(0, 2, 32, dtype=torch.float64).view(8, 4).cos()
 
 
 def terms_of(rows: slice) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Of terms that look at all ranks' rows: the mean value, its gradient, and what they remember."""
+    """The mean value of terms that look at all ranks' rows, its gradient, and the terms' state."""
     weight = WEIGHT.clone().requires_grad_()
     views = [REAL[rows] @ weight, (GENERATED[rows] @ weight).sin(), GENERATED[rows] @ weight]
     groups = {
@@ -88,7 +88,7 @@ def gradient_on(rank: int, folder: str) -> None:
 
 
 class Normalized(nn.Sequential):
-    """A batch normalization, and a buffer that its images move otherwise."""
+    """A batch normalization, and a buffer that the images change in another way."""
 
     def __init__(self) -> None:
         super().__init__(nn.Flatten(), nn.BatchNorm1d(3), nn.Linear(3, 2))
@@ -115,10 +115,10 @@ def buffers_after_a_step(rows: Tensor) -> dict[str, Tensor]:
         with_history=False,
     )
     player.network.train()
-    for seen in (player.local, player.wrapped):
-        value = seen(rows[:, :, None, None]).logits.square().sum()
+    for module in (player.local, player.wrapped):
+        value = module(rows[:, :, None, None]).logits.square().sum()
     player.step(value, 0.0)
-    averages = {f"average {name}": each for name, each in player.tested.named_buffers()}
+    averages = {f"average {name}": buffer for name, buffer in player.tested.named_buffers()}
     return dict(player.network.named_buffers()) | averages
 
 
@@ -137,7 +137,7 @@ FAILURES: dict[str, tuple[int, Exception]] = {
     "memory": (1, MemoryError()),
     "surprise": (0, KeyError("unknown")),
 }
-"""By which rank, and what, is raised in a task of both."""
+"""The rank that raises in a task of both, and the exception that it raises, by name."""
 
 
 def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
@@ -146,7 +146,7 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     A port for each connection: rank 1 could reach the store of the one before, which is about to end.
     """
     as_of_torchrun(rank, ports[0])
-    told: dict[str, list[object]] = {}
+    outcomes: dict[str, list[object]] = {}
 
     def fail(failing: int, failure: Exception) -> int:
         if rank == failing:
@@ -163,9 +163,9 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
                     on_every_rank(task)
             except Exception as error:
                 trace = "in fail" in "".join(getattr(error, "__notes__", []))
-                told[name] = [type(error).__name__, str(error), trace]
-        told["none"] = [on_every_rank(lambda: rank)]
-        told["first"] = [from_rank_zero(lambda: rank)]
+                outcomes[name] = [type(error).__name__, str(error), trace]
+        outcomes["none"] = [on_every_rank(lambda: rank)]
+        outcomes["first"] = [from_rank_zero(lambda: rank)]
     original, calls = run.prepare, []
 
     def refuse(*arguments: Any, **options: Any) -> Any:
@@ -179,7 +179,7 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     try:
         run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
     except UserError as error:
-        told["run"] = [type(error).__name__, str(error), len(calls)]
+        outcomes["run"] = [type(error).__name__, str(error), len(calls)]
 
     def of_other_images(*arguments: Any, **options: Any) -> Any:
         preparation = original(*arguments, **options)
@@ -191,18 +191,18 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     try:
         run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))
     except UserError as error:
-        told["images"] = [type(error).__name__, str(error)]
+        outcomes["images"] = [type(error).__name__, str(error)]
     run.prepare = original
-    Path(folder, f"told-{rank}.json").write_text(json.dumps(told), encoding="utf-8")
+    Path(folder, f"told-{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
 
 
 def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """One of two processes as torchrun starts them; saves what this rank ended with."""
+    """Trains as one of two processes that torchrun starts, and saves what this rank ended with."""
     as_of_torchrun(rank, port)
     prepare, prepared = run.prepare, []
 
     def note(*arguments: Any, **options: Any) -> Preparation:
-        """Preparation; the first of all finds something damaged, and mends it."""
+        """Prepares; the first preparation of rank 0 notes that something damaged was mended."""
         preparation = prepare(*arguments, **options)
         if rank == 0 and not prepared:
             preparation = replace(preparation, data=replace(preparation.data, notes=["mended"]))
@@ -223,13 +223,13 @@ def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
     networks = (result.discriminator, result.generator, result.baseline)
     weights = [dict(network.named_parameters()) for network in networks if network is not None]
     torch.save(
-        [{name: w.detach() for name, w in some.items()} for some in weights],
+        [{name: w.detach() for name, w in parameters.items()} for parameters in weights],
         f"{folder}/weights-{rank}.pt",
     )
 
 
 def wait_alone(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """Saves how a rank fares whose other has vanished without a word."""
+    """Saves the error of a rank whose peer has vanished without a word."""
     as_of_torchrun(rank, port)
     try:
         with launched(recipe.hardware):
@@ -250,13 +250,13 @@ def both_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     wait_alone(rank, ports[4], recipe, folder)
 
 
-# Two processes take long to start: what they leave is looked at by several tests.
+# Two processes take long to start: several tests look at what they leave.
 one_worker = pytest.mark.xdist_group("two ranks")
 
 
 @pytest.fixture(scope="module")
 def two_ranks(quick_recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What each of two ranks left: a gradient, and a run with the weights that it ended with."""
+    """The folder of what each of two ranks left: a gradient, and a run with the weights at its end."""
     folder = tmp_path_factory.mktemp("ranks")
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(5)]
@@ -288,11 +288,13 @@ def test_terms_over_two_ranks_are_those_of_the_whole_batch(two_ranks: Path) -> N
     assert gradient.abs().sum() > 0
     remembered = []
     for rank in range(2):
-        other, of_rank, of_state = torch.load(two_ranks / f"terms-{rank}.pt", weights_only=True)
-        torch.testing.assert_close(other, value)
-        torch.testing.assert_close(of_rank, gradient)
-        torch.testing.assert_close(of_state, dict(state))
-        remembered.append(of_state)
+        rank_value, rank_gradient, rank_state = torch.load(
+            two_ranks / f"terms-{rank}.pt", weights_only=True
+        )
+        torch.testing.assert_close(rank_value, value)
+        torch.testing.assert_close(rank_gradient, gradient)
+        torch.testing.assert_close(rank_state, dict(state))
+        remembered.append(rank_state)
     assert equal_states(*remembered)
 
 
@@ -310,7 +312,7 @@ def test_running_statistics_are_of_the_whole_batch_and_other_buffers_of_the_firs
 
 @one_worker
 def test_two_ranks_end_with_the_same_weights(two_ranks: Path) -> None:
-    """Their images differ: the weights are equal only if every gradient is shared."""
+    """The ranks' images differ, so that their weights are equal only if every gradient is shared."""
     first, second = (
         torch.load(two_ranks / f"weights-{rank}.pt", weights_only=True) for rank in range(2)
     )
@@ -321,17 +323,21 @@ def test_two_ranks_end_with_the_same_weights(two_ranks: Path) -> None:
 
 @one_worker
 def test_what_one_rank_finds_is_told_by_all(two_ranks: Path) -> None:
-    told = [json.loads((two_ranks / f"told-{rank}.json").read_text()) for rank in range(2)]
+    outcomes = [json.loads((two_ranks / f"told-{rank}.json").read_text()) for rank in range(2)]
     for rank in range(2):
-        assert told[rank]["mistake"] == ["UserError", "batch-size: expected less", False]
-        assert told[rank]["file"] == ["UserError", "/absent: No such file or directory", False]
-        assert told[rank]["memory"] == ["RankFailed", "rank 1: out of memory: MemoryError", True]
-        assert told[rank]["surprise"] == ["RankFailed", "rank 0: KeyError: 'unknown'", True]
-        assert told[rank]["none"] == [rank]
-        assert told[rank]["first"] == [0]
-        # Each has looked once, and a script can go on alike on both.
-        assert told[rank]["run"] == ["UserError", "batch-size: expected less", 1]
-        assert told[rank]["images"] == [
+        assert outcomes[rank]["mistake"] == ["UserError", "batch-size: expected less", False]
+        assert outcomes[rank]["file"] == ["UserError", "/absent: No such file or directory", False]
+        assert outcomes[rank]["memory"] == [
+            "RankFailed",
+            "rank 1: out of memory: MemoryError",
+            True,
+        ]
+        assert outcomes[rank]["surprise"] == ["RankFailed", "rank 0: KeyError: 'unknown'", True]
+        assert outcomes[rank]["none"] == [rank]
+        assert outcomes[rank]["first"] == [0]
+        # Each rank has prepared once, and a script can go on in the same way on both.
+        assert outcomes[rank]["run"] == ["UserError", "batch-size: expected less", 1]
+        assert outcomes[rank]["images"] == [
             "UserError",
             "digits: expected the images of rank 0 (fingerprint aaaaaaaaaaaa) on every rank, got others on"
             " rank 1 (bbbbbbbbbbbb)",
@@ -346,8 +352,10 @@ def test_what_the_first_rank_noted_while_it_read_the_images_is_kept(two_ranks: P
 
 @one_worker
 def test_a_rank_whose_other_has_vanished_does_not_wait_for_a_day(two_ranks: Path) -> None:
-    told = (two_ranks / "alone.txt").read_text()
-    assert told.startswith("torchrun: expected 2 processes to the end, but this one lost another")
+    message = (two_ranks / "alone.txt").read_text()
+    assert message.startswith(
+        "torchrun: expected 2 processes to the end, but this one lost another"
+    )
 
 
 def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) -> None:
@@ -361,7 +369,7 @@ def test_two_processes_from_the_command_line(trained_run: Path, tmp_path: Path) 
     assert len(read_metrics(out / "metrics.jsonl")) == 2
     assert done.stdout.count("report: ") == 1
     # A mistake that rank 0 finds ends both, and is told once.
-    again = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert again.returncode == 1
-    assert again.stderr.count("expected a new or empty folder") == 1
-    assert "Traceback" not in again.stderr
+    repeated = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert repeated.returncode == 1
+    assert repeated.stderr.count("expected a new or empty folder") == 1
+    assert "Traceback" not in repeated.stderr

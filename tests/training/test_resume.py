@@ -32,7 +32,7 @@ from support import equal_states
 
 @pytest.fixture(scope="module")
 def recipe(quick_recipe: Recipe) -> Recipe:
-    """Everything that a checkpoint must hold: averages, historical means, validation, a baseline."""
+    """A recipe with all that a checkpoint must hold: averages, historical means, validation, a baseline."""
     return replace(
         quick_recipe,
         data=replace(quick_recipe.data, validation_share=0.2),
@@ -48,13 +48,13 @@ def uninterrupted(recipe: Recipe, quiet: Console, tmp_path_factory: pytest.TempP
     return out
 
 
-def require_same_run(run: Path, other: Path) -> None:
+def require_same_run(run: Path, reference: Path) -> None:
     """Weights, optimizers, averages, random streams and metrics; time alone may differ."""
     for name in ("classifier", "generator"):
-        files = [folder / "model" / f"{name}.safetensors" for folder in (run, other)]
+        files = [folder / "model" / f"{name}.safetensors" for folder in (run, reference)]
         assert equal_states(load_file(files[0]), load_file(files[1])), name
     states = []
-    for folder in (run, other):
+    for folder in (run, reference):
         newest = load_newest_checkpoint(folder / "checkpoints")
         assert newest is not None
         states.append({key: value for key, value in newest[1].items() if key != "train_seconds"})
@@ -65,7 +65,7 @@ def require_same_run(run: Path, other: Path) -> None:
             {key: value for key, value in line.as_json().items() if key not in timed}
             for line in read_metrics(path)
         ]
-        for path in (run / "metrics.jsonl", other / "metrics.jsonl")
+        for path in (run / "metrics.jsonl", reference / "metrics.jsonl")
     ]
     assert lines[0] == lines[1]
     assert [line["epoch"] for line in lines[0]] == [1, 2, 3]
@@ -76,23 +76,23 @@ StopAfter = Callable[[int], None]
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
-    """Has every training stop after so many steps, as Ctrl-C does; 0: has it go on to its end."""
-    done, wanted = 0, 0
+    """Makes every training stop after so many steps, as Ctrl-C does; 0 lets it go on to its end."""
+    done, limit = 0, 0
 
     @contextmanager
     def as_wanted() -> Iterator[Callable[[], bool]]:
-        yield lambda: bool(wanted) and done >= wanted
+        yield lambda: bool(limit) and done >= limit
 
     original = Recorder.steps_done
 
-    def count(self: Recorder, steps: int, of: int) -> None:
+    def count(self: Recorder, steps: int, total: int) -> None:
         nonlocal done
         done = steps
-        original(self, steps, of)
+        original(self, steps, total)
 
     def want(steps: int) -> None:
-        nonlocal done, wanted
-        done, wanted = 0, steps
+        nonlocal done, limit
+        done, limit = 0, steps
 
     monkeypatch.setattr(run, "stop_on_signals", as_wanted)
     monkeypatch.setattr(Recorder, "steps_done", count)
@@ -190,9 +190,9 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(uninterrupted: Path, tmp_path: 
 def test_a_finished_run_is_not_trained_again(
     recipe: Recipe, uninterrupted: Path, quiet: Console
 ) -> None:
-    before = (uninterrupted / "results.json").stat().st_mtime_ns
+    mtime_ns = (uninterrupted / "results.json").stat().st_mtime_ns
     train(recipe, uninterrupted, options=RunOptions(resume=True), console=quiet)
-    assert (uninterrupted / "results.json").stat().st_mtime_ns == before
+    assert (uninterrupted / "results.json").stat().st_mtime_ns == mtime_ns
 
 
 def test_other_images_are_refused_on_resume(

@@ -130,8 +130,8 @@ def test_few_labels_without_a_test_set_are_cross_validated(
     assert "Error rate" in (tmp_path / "run" / "report.html").read_text()
     # Finished folds are not trained again.
     (tmp_path / "run" / "results.json").unlink()
-    again = train(folder_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
-    assert again.test_errors == results.test_errors
+    resumed = train(folder_recipe, tmp_path / "run", options=RunOptions(resume=True), console=quiet)
+    assert resumed.test_errors == results.test_errors
 
 
 def test_a_share_of_the_labels_is_held_out(
@@ -224,12 +224,12 @@ def test_junk_among_the_unlabelled_is_survived(
     data = open_data_set(quick_recipe.data)
     assert data.test is not None
     generator = np.random.default_rng(0)
-    wanted, tested = data.train.labels < 8, data.test.labels < 8
-    images, labels = data.train.images[wanted], data.train.labels[wanted].copy()
+    trained, tested = data.train.labels < 8, data.test.labels < 8
+    images, labels = data.train.images[trained], data.train.labels[trained].copy()
     # One class with fewer unlabelled images than the others: data as it comes.
-    kept = (labels != 3) | (generator.random(len(labels)) < 0.4)
-    images, labels = images[kept], labels[kept]
-    junk = data.train.images[~wanted][: len(images) // 4]
+    retained = (labels != 3) | (generator.random(len(labels)) < 0.4)
+    images, labels = images[retained], labels[retained]
+    junk = data.train.images[~trained][: len(images) // 4]
     errors = {}
     for name, extra in (("clean", junk[:0]), ("junk", junk)):
         mixed = data_set_from_arrays(
@@ -313,13 +313,13 @@ def test_what_is_committed_meanwhile_did_not_train_it(
 
 
 def test_threads_are_the_runs_alone(quick_recipe: Recipe, quiet: Console, tmp_path: Path) -> None:
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     # Four steps: two threads on one free core wait for each other most of the time.
-    hardware = HardwareSettings(threads=before + 1)
+    hardware = HardwareSettings(threads=threads + 1)
     recipe = replace(quick_recipe, epochs=1, batch_size=400, hardware=hardware)
     results = train(recipe, tmp_path / "run", console=quiet)
-    assert results.device == f"cpu, {before + 1} threads"
-    assert torch.get_num_threads() == before
+    assert results.device == f"cpu, {threads + 1} threads"
+    assert torch.get_num_threads() == threads
 
 
 def test_before_training_a_run_says_what_it_read(folder_recipe: Recipe, tmp_path: Path) -> None:
@@ -357,11 +357,13 @@ def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
         r"memory: about \S+ [MG]B plus the images, of the \S+ [MG]B that .+", memory
     )
     # Two steps an epoch; too many epochs for as many seconds would be no estimate.
-    told = re.fullmatch(r"time: about (.+) on this machine .*, for 20 steps of about (\S+) s", time)
-    assert told
-    parts = re.findall(r"(\d+) (h|min|s)\b", told[1])
+    estimate = re.fullmatch(
+        r"time: about (.+) on this machine .*, for 20 steps of about (\S+) s", time
+    )
+    assert estimate
+    parts = re.findall(r"(\d+) (h|min|s)\b", estimate[1])
     total = sum(int(count) * {"h": 3600, "min": 60, "s": 1}[unit] for count, unit in parts)
-    step, rounding = float(told[2]), 1 if parts[-1][1] == "s" else 60
+    step, rounding = float(estimate[2]), 1 if parts[-1][1] == "s" else 60
     assert 20 * step < total + rounding < 40 * step + 2 * rounding
     assert last == "nothing was trained (--dry-run)"
     assert {path.name for path in tmp_path.iterdir()} == {"images", "cache"}

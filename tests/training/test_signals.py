@@ -22,19 +22,19 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 class Unheeded(BaseException):
-    """A signal found its handler gone."""
+    """A signal that found its handler gone."""
 
 
 @pytest.fixture(autouse=True)
 def default_handlers() -> Iterator[None]:
-    """Handlers that tell, in place of those that would end the tests."""
+    """Handlers that raise, in place of those that would end the tests."""
 
     def tell(number: int, _: FrameType | None) -> None:
         raise Unheeded(number)
 
-    before = {number: signal.signal(number, tell) for number in SIGNALS}
+    handlers = {number: signal.signal(number, tell) for number in SIGNALS}
     yield
-    for number, handler in before.items():
+    for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
@@ -53,8 +53,8 @@ def send_at(monkeypatch: pytest.MonkeyPatch, numbers: list[int], step: int) -> N
     """Sends signals to this very process, one after the other, when so many steps are done."""
     original = Recorder.steps_done
 
-    def count(self: Recorder, done: int, of: int) -> None:
-        original(self, done, of)
+    def count(self: Recorder, done: int, total: int) -> None:
+        original(self, done, total)
         if done == step:
             for number in numbers:
                 os.kill(os.getpid(), number)
@@ -112,7 +112,7 @@ def test_while_images_are_read_nothing_is_left(
 
     def read(*_: object, **__: object) -> None:
         try:
-            # What decodes takes any exception for that of a damaged image.
+            # The decoder takes any exception for that of a damaged image.
             try:
                 os.kill(os.getpid(), number)
                 time.sleep(5)

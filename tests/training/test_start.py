@@ -1,4 +1,4 @@
-"""What a training loads before its first step, and what it leaves until it needs it."""
+"""The modules that a training loads before its first step, and those that it leaves until it needs them."""
 
 import json
 import subprocess

@@ -54,16 +54,16 @@ class Adam:
 
 
 def latents_of(game: Game, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The latents that the game draws, as it draws them."""
-    generator, drawn = game.players["generator"].network, []
+    """A list that fills with the latents as the game draws them."""
+    generator, latents = game.players["generator"].network, []
     draw = generator.latent
 
     def recorded(*arguments: Any) -> Tensor:
-        drawn.append(draw(*arguments))
-        return drawn[-1]
+        latents.append(draw(*arguments))
+        return latents[-1]
 
     monkeypatch.setattr(generator, "latent", recorded)
-    return drawn
+    return latents
 
 
 def discriminator_loss(discriminator: nn.Module, groups: dict[str, Tensor], labels: Tensor) -> Any:
@@ -99,41 +99,41 @@ def test_steps_are_those_written_out_by_hand(update: Any, monkeypatch: pytest.Mo
         assert batch.labels is not None
         generated = generator(latents[0])
         groups = {**batch.groups, "generated": generated.detach()}
-        of_discriminator = adams[0].gradients(
+        discriminator_gradients = adams[0].gradients(
             discriminator_loss(discriminator, groups, batch.labels)
         )
         if update == "simultaneous":
             assert len(latents) == 1
             real = batch["unlabelled"]
-            of_generator = adams[1].gradients(generator_loss(discriminator, real, generated))
-            adams[0].move(of_discriminator)
+            generator_gradients = adams[1].gradients(generator_loss(discriminator, real, generated))
+            adams[0].move(discriminator_gradients)
         else:
-            adams[0].move(of_discriminator)
+            adams[0].move(discriminator_gradients)
             real, generated = game.batches.matched(position, 0), generator(latents[1])
-            of_generator = adams[1].gradients(generator_loss(discriminator, real, generated))
-        adams[1].move(of_generator)
+            generator_gradients = adams[1].gradients(generator_loss(discriminator, real, generated))
+        adams[1].move(generator_gradients)
     for player, by_hand in zip(players, (discriminator, generator), strict=True):
         for weight, expected in zip(player.parameters(), by_hand.parameters(), strict=True):
             torch.testing.assert_close(weight, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_simultaneous_steps_train_and_differ_from_alternating_ones() -> None:
-    after = []
+    weights = []
     for update in ("alternating", "simultaneous"):
         game, state = game_of(replace(RECIPE, objective=replace(OBJECTIVE, update=update)))
-        before = copy.deepcopy(game.players["generator"].network)
+        earlier_generator = copy.deepcopy(game.players["generator"].network)
         parts, scores = game.step(state, RATE)
         assert all(part.isfinite() for part in parts.values()) and scores.shape == (2,)
-        after.append(torch.cat([w.flatten() for w in game.players["generator"].trained]))
-        moved = zip(before.parameters(), game.players["generator"].trained, strict=False)
+        weights.append(torch.cat([w.flatten() for w in game.players["generator"].trained]))
+        moved = zip(earlier_generator.parameters(), game.players["generator"].trained, strict=False)
         assert any(not torch.equal(weight, now) for weight, now in moved)
-    assert not torch.equal(*after)
+    assert not torch.equal(*weights)
 
 
 def test_a_simultaneous_step_moves_weights_that_lie_channels_last_against_their_gradients(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # What several ranks have added up lies in memory in its own way.
+    # Gradients that several ranks have added up have a memory layout of their own.
     monkeypatch.setattr(
         step,
         "sum_over_ranks",
@@ -145,10 +145,10 @@ def test_a_simultaneous_step_moves_weights_that_lie_channels_last_against_their_
         objective=replace(OBJECTIVE, update="simultaneous"),
     )
     game, state = game_of(recipe, shape=(8, 8, 3))
-    before = {name: copy.deepcopy(player.network) for name, player in game.players.items()}
+    copies = {name: copy.deepcopy(player.network) for name, player in game.players.items()}
     game.step(state, RATE)
     for name in ("discriminator", "generator"):
-        network, earlier = game.players[name].network, dict(before[name].named_parameters())
+        network, earlier = game.players[name].network, dict(copies[name].named_parameters())
         for weight_name, weight in network.named_parameters():
             if weight.grad is None or not weight.requires_grad:
                 continue

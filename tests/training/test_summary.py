@@ -1,4 +1,4 @@
-"""What is said of the images before training."""
+"""The summary of the images before training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,11 @@ from drawn_images import write_folder
 from support import FORMER_FOLDER, process_of
 
 HORSE = "\u99ac"
-"""It is two columns wide."""
+"""A character that is two columns wide."""
 
 
 def images(count: int) -> np.ndarray:
-    """Grey ones, 8x8."""
+    """Grey images of 8x8 px."""
     return np.random.default_rng(0).integers(0, 256, (count, 8, 8), dtype=np.uint8)
 
 

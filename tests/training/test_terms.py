@@ -50,7 +50,7 @@ class Entropy(Term):
         return -(logs.exp() * logs).sum(dim=1).mean()
 '''
 
-EVERYTHING = '''
+AGREEMENT_AND_SPREAD = '''
 """A term of each player that looks at all that there is to see."""
 
 from dataclasses import dataclass
@@ -163,7 +163,7 @@ def test_a_term_in_a_file_of_its_own_trains_digits(
 def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
     load, quick_recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = load("my_terms", EVERYTHING)
+    module = load("my_terms", AGREEMENT_AND_SPREAD)
     changed = quick_recipe.objective.with_term(module.AgreementSettings(weight=0.5)).with_term(
         module.SpreadSettings(weight=0.1)
     )
@@ -208,7 +208,7 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "message"),
+    ("old", "new", "message"),
     [
         ('name = "entropy"', 'name = "minimax"', "minimax: expected a name that no other term has"),
         (
@@ -245,18 +245,18 @@ def test_a_term_sees_all_that_it_needs_and_resumes_exactly(
         ),
     ],
 )
-def test_what_cannot_be_registered(load, before: str, after: str, message: str) -> None:
+def test_what_cannot_be_registered(load, old: str, new: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        load("my_wrong_term", ENTROPY.replace(before, after))
+        load("my_wrong_term", ENTROPY.replace(old, new))
     assert "entropy" not in registry.TERMS and "entropy" not in objective.TERM_SETTINGS
 
 
 def test_a_cell_of_a_notebook_can_run_again(load, quick_recipe: Recipe) -> None:
     load("my_entropy", ENTROPY)
-    again = load("my_entropy", ENTROPY.replace("return -(", "return -2 * ("))
-    assert registry.TERMS["entropy"] is again.Entropy
-    recipe = quick_recipe.objective.with_term(again.EntropySettings(weight=1))
-    assert type(recipe.terms()["entropy"]) is again.EntropySettings
+    reloaded = load("my_entropy", ENTROPY.replace("return -(", "return -2 * ("))
+    assert registry.TERMS["entropy"] is reloaded.Entropy
+    recipe = quick_recipe.objective.with_term(reloaded.EntropySettings(weight=1))
+    assert type(recipe.terms()["entropy"]) is reloaded.EntropySettings
 
 
 @pytest.mark.parametrize(

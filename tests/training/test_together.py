@@ -42,13 +42,13 @@ SEEDS = (0, 1, 2)
 
 @pytest.fixture
 def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever is float32 otherwise."""
-    before = torch.get_default_dtype()
+    """Makes float64 of all that is float32 otherwise."""
+    default_dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     monkeypatch.setattr(torch, "float32", torch.float64)
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
     yield
-    torch.set_default_dtype(before)
+    torch.set_default_dtype(default_dtype)
 
 
 def games_of(recipe: Recipe) -> list[tuple[Game, TrainingState]]:
@@ -86,34 +86,40 @@ def test_twenty_updates_together_are_those_of_members_apart(
         hardware=HardwareSettings(accelerator="cpu", precision="fp32", noise=kind),  # type: ignore[arg-type]
         objective=replace(RECIPE.objective, generator_steps=turns),
     )
-    apart, together = games_of(recipe), games_of(recipe)
-    start = [weights_of(state) for _, state in apart]
-    joint = JointGame([Turn(game, state, 0.01) for game, state in together])
+    separate, combined = games_of(recipe), games_of(recipe)
+    start = [weights_of(state) for _, state in separate]
+    joint = JointGame([Turn(game, state, 0.01) for game, state in combined])
     for step in range(20):
         rate = 0.01 / (1 + step)
-        taken = joint.step([Turn(game, state, rate) for game, state in together])
-        for (game, state), (parts, scores) in zip(apart, taken, strict=True):
-            wanted, wanted_scores = game.step(state, rate)
-            assert parts.keys() == wanted.keys()
-            for name, part in wanted.items():
+        results = joint.step([Turn(game, state, rate) for game, state in combined])
+        for (game, state), (parts, scores) in zip(separate, results, strict=True):
+            expected_parts, expected_scores = game.step(state, rate)
+            assert parts.keys() == expected_parts.keys()
+            for name, part in expected_parts.items():
                 assert part.dtype == torch.float64
                 assert part.item() == pytest.approx(parts[name].item(), abs=1e-8)
-            assert torch.allclose(scores, wanted_scores, atol=1e-8, rtol=0)
-        for _, state in (*apart, *together):
+            assert torch.allclose(scores, expected_scores, atol=1e-8, rtol=0)
+        for _, state in (*separate, *combined):
             state.step += 1
             state.position = state.step % 3
-    for before, (_, one), (_, other) in zip(start, apart, together, strict=True):
-        ours, others = weights_of(one), weights_of(other)
-        for name, weight in ours.items():
-            assert torch.allclose(weight, others[name], atol=1e-8, rtol=0), name
-        moved = [name for name in ours if not torch.equal(ours[name], before[name])]
-        assert len(moved) > len(ours) / 2
-        # Random numbers drawn since are the same as well: what follows does not tell which way it was.
-        for name, stream in one.streams.items():
-            assert equal_states(stream.state_dict(), other.streams[name].state_dict())
+    for start_weights, (_, separate_state), (_, combined_state) in zip(
+        start, separate, combined, strict=True
+    ):
+        separate_weights, combined_weights = weights_of(separate_state), weights_of(combined_state)
+        for name, weight in separate_weights.items():
+            assert torch.allclose(weight, combined_weights[name], atol=1e-8, rtol=0), name
+        moved = [
+            name
+            for name in separate_weights
+            if not torch.equal(separate_weights[name], start_weights[name])
+        ]
+        assert len(moved) > len(separate_weights) / 2
+        # Later random numbers are the same as well: what follows does not depend on the way of computing.
+        for name, stream in separate_state.streams.items():
+            assert equal_states(stream.state_dict(), combined_state.streams[name].state_dict())
         assert equal_states(
-            one.players["discriminator"].optimizer.state_dict()["param_groups"],
-            other.players["discriminator"].optimizer.state_dict()["param_groups"],
+            separate_state.players["discriminator"].optimizer.state_dict()["param_groups"],
+            combined_state.players["discriminator"].optimizer.state_dict()["param_groups"],
         )
 
 
@@ -134,11 +140,11 @@ def recipe() -> Recipe:
 def ensemble(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Path:
     """A finished ensemble with a checkpoint at every step. Tests must leave it as it is."""
     out = tmp_path_factory.mktemp("runs") / "together"
-    train(recipe, out, options=KEPT, console=Console(quiet=True))
+    train(recipe, out, options=EVERY_STEP, console=Console(quiet=True))
     return out
 
 
-KEPT = RunOptions(resume=True, checkpoint_every_seconds=0)
+EVERY_STEP = RunOptions(resume=True, checkpoint_every_seconds=0)
 
 
 def member_of(run: Path, seed: int) -> Path:
@@ -156,8 +162,8 @@ def weights_in(run: Path) -> list[bytes]:
 def test_members_trained_together_are_runs_like_those_trained_apart(
     ensemble: Path, recipe: Recipe, quiet: Console, tmp_path: Path
 ) -> None:
-    one = member_recipes(recipe)[1]
-    train(one, tmp_path / "alone", console=quiet)
+    member_recipe = member_recipes(recipe)[1]
+    train(member_recipe, tmp_path / "alone", console=quiet)
     member = member_of(ensemble, 1)
     assert {path.name for path in member.iterdir()} == {
         path.name for path in (tmp_path / "alone").iterdir()
@@ -169,12 +175,12 @@ def test_members_trained_together_are_runs_like_those_trained_apart(
         [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         for run in (member, tmp_path / "alone")
     ]
-    for together, apart in zip(*lines, strict=True):
-        assert together.keys() == apart.keys()
-        assert together["losses"] == pytest.approx(apart["losses"], rel=1e-2)
+    for member_line, alone_line in zip(*lines, strict=True):
+        assert member_line.keys() == alone_line.keys()
+        assert member_line["losses"] == pytest.approx(alone_line["losses"], rel=1e-2)
     weights = [load_classifier(run).network.state_dict() for run in (member, tmp_path / "alone")]
     for name, weight in weights[0].items():
-        # In float32 a step's last digits differ, and the next steps make more of it.
+        # In float32 a step's last digits differ, and later steps amplify the difference.
         assert torch.allclose(weight, weights[1][name], atol=2e-2), name
 
 
@@ -187,23 +193,23 @@ def test_a_process_that_was_killed_while_some_had_checkpoints_is_made_good_bit_f
     for seed in SEEDS:
         (member_of(out, seed) / "results.json").unlink()
         shutil.rmtree(member_of(out, seed) / "model")
-    # The first has written that of the last step, the others have not.
+    # The first member has written the checkpoint of the last step, the others have not.
     for seed in SEEDS[1:]:
         drop_newest_checkpoint(member_of(out, seed) / "checkpoints")
     assert len({max(checkpoint_steps(member_of(out, seed) / "checkpoints")) for seed in SEEDS}) == 2
-    train(recipe, out, options=KEPT, console=quiet)
+    train(recipe, out, options=EVERY_STEP, console=quiet)
     assert weights_in(out) == weights_in(ensemble)
 
 
 def test_a_signal_stops_all_members_at_the_same_step(
     ensemble: Path, recipe: Recipe, quiet: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = []
+    steps_taken = []
     step = JointGame.step
 
     def stopped(game: JointGame, turns: list[Turn]) -> object:
-        taken.append(turns[0].state.step)
-        if len(taken) == 3:
+        steps_taken.append(turns[0].state.step)
+        if len(steps_taken) == 3:
             signal.raise_signal(signal.SIGINT)
         return step(game, turns)
 
@@ -226,10 +232,10 @@ def test_the_time_of_members_is_no_longer_than_they_took(
     results = train(recipe, tmp_path / "timed", console=quiet)
     passed = time.monotonic() - begun
     members = [RunFolder(member_of(tmp_path / "timed", seed)) for seed in SEEDS]
-    seconds = [each.read_results().train_seconds for each in members]  # type: ignore[union-attr]
+    seconds = [folder.read_results().train_seconds for folder in members]  # type: ignore[union-attr]
     assert min(seconds) > 0
     assert sum(seconds) == pytest.approx(results.train_seconds) and results.train_seconds < passed
-    lines = [line for each in members for line in read_metrics(each.metrics)]
+    lines = [line for folder in members for line in read_metrics(folder.metrics)]
     assert len(lines) == 2 * len(SEEDS)
     assert sum(line.seconds_per_epoch for line in lines) < passed
 
@@ -241,7 +247,7 @@ def test_members_whose_steps_differ_go_on_apart(
     shutil.copytree(ensemble, out)
     (out / "results.json").unlink()
     shutil.rmtree(member_of(out, 2))
-    results = train(recipe, out, options=KEPT, console=quiet)
+    results = train(recipe, out, options=EVERY_STEP, console=quiet)
     assert len(results.members) == 3
     assert weights_in(out)[:4] == weights_in(ensemble)[:4]
 
@@ -268,9 +274,9 @@ def test_small_perceptrons_are_trained_together_on_a_cpu_and_others_are_not(reci
     assert not together(history)
     shared = replace(auto, objective=replace(ObjectiveSettings(), shared_real_batch=True))
     assert not together(shared)
-    asked = replace(history, hardware=recipe.hardware)
+    forced = replace(history, hardware=recipe.hardware)
     with pytest.raises(UserError, match=r"hardware\.members: expected auto or apart with terms"):
-        together(asked)
+        together(forced)
     with pytest.raises(
         UserError, match=r"hardware\.members: expected auto or apart for networks other"
     ):

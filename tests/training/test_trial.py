@@ -1,4 +1,4 @@
-"""How long a step takes is told by steps like those of the training, not by its start."""
+"""The duration of a step: measured on steps like those of the training, not at its start."""
 
 import time
 from dataclasses import replace
@@ -25,10 +25,10 @@ class Clock:
     ("compile", "durations", "expected"),
     [
         (False, [30.0, 2.0, 1.0, 1.0, 2.0], 1.5),
-        # One that is slow is ended early.
+        # A slow trial is ended early.
         (False, [30.0, 40.0], 40.0),
         (False, [1.0, 6.0, 6.0], 6.0),
-        # Code is compiled and graphs are recorded in the first few.
+        # Code is compiled and graphs are recorded in the first few steps.
         (True, [90.0, 20.0, 3.0, 2.0, 1.0, 1.0, 2.0, 2.0], 1.5),
     ],
 )
@@ -41,12 +41,12 @@ def test_the_start_is_not_timed(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
-    taken = []
+    elapsed = []
 
     def fit(device, recipe, data, *, observer, **_):
         for done, seconds in enumerate(durations, 1):
             clock.now += seconds
-            taken.append(seconds)
+            elapsed.append(seconds)
             observer.steps_done(done, recipe.min_steps_per_epoch)
 
     monkeypatch.setattr(trial, "fit", fit)
@@ -54,21 +54,21 @@ def test_the_start_is_not_timed(
     recipe = replace(quick_recipe, hardware=hardware)
     data = prepare(recipe, None, processes=1).split.training
     assert trial.step_seconds(torch.device("cpu"), recipe, data) == pytest.approx(expected)
-    assert taken == durations
+    assert elapsed == durations
 
 
 def test_a_step_is_timed_when_its_device_has_done_it(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock.monotonic)
-    # It is told of steps at once, and does them two seconds each.
-    told = 0
+    # The device is given all steps at once, and takes two seconds for each.
+    done = 0
 
     def synchronize(device: torch.device) -> None:
-        clock.now = 2.0 * told
+        clock.now = 2.0 * done
 
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
     stopwatch = trial._Stopwatch(torch.device("cuda"), untimed=1, steps=4, patience_seconds=10)
     with pytest.raises(trial._Enough):
-        for told in range(1, 9):
-            stopwatch.steps_done(told, 100)
-    assert (told, stopwatch.seconds) == (5, 2.0)
+        for done in range(1, 9):
+            stopwatch.steps_done(done, 100)
+    assert (done, stopwatch.seconds) == (5, 2.0)

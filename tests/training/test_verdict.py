@@ -20,14 +20,14 @@ def wrong(size: int, *places: int) -> np.ndarray:
 
 
 def test_only_images_where_one_of_two_errs_count() -> None:
-    ours, baseline = wrong(100, 0, 1, 2), wrong(100, 0, 1, 2, *range(10, 20))
-    comparison = compare(ours, baseline)
+    gan, baseline = wrong(100, 0, 1, 2), wrong(100, 0, 1, 2, *range(10, 20))
+    comparison = compare(gan, baseline)
     assert comparison.decision == "helped"
     # Ten to none: twice (1/2)^10.
     assert comparison.p_value == pytest.approx(2 * 0.5**10)
-    assert compare(baseline, ours).decision == "hurt"
+    assert compare(baseline, gan).decision == "hurt"
     assert compare(wrong(100, 1, 2), wrong(100, 3, 4, 5)).decision == "undecided"
-    assert compare(ours, ours).p_value == 1.0
+    assert compare(gan, gan).p_value == 1.0
 
 
 @pytest.mark.parametrize(

@@ -38,9 +38,9 @@ SUPERVISED = ObjectiveSettings(
 
 def test_there_is_a_generator_where_a_term_looks_at_what_it_makes() -> None:
     assert "generator" not in losses_of(SUPERVISED)
-    # Its history alone is nothing that it could learn from.
-    held = SUPERVISED.with_term(HistoricalAveragingSettings(weight=0.1))
-    assert "generator" not in losses_of(held)
+    # A generator cannot learn from its history alone.
+    averaged = SUPERVISED.with_term(HistoricalAveragingSettings(weight=0.1))
+    assert "generator" not in losses_of(averaged)
     matched = SUPERVISED.with_term(FeatureMatchingSettings(weight=1.0))
     assert "generator" in losses_of(matched)
     with pytest.raises(UserError, match="expected a weight above 0 of a term of the generator"):
@@ -79,24 +79,24 @@ def test_the_discriminator_then_learns_as_the_baseline_does() -> None:
     baseline.load_state_dict(own.state_dict())
     game.step(state, 0.01)
     assert all(
-        torch.equal(weight, other)
-        for weight, other in zip(own.parameters(), baseline.parameters(), strict=True)
+        torch.equal(weight, baseline_weight)
+        for weight, baseline_weight in zip(own.parameters(), baseline.parameters(), strict=True)
     )
 
 
 def test_images_that_no_term_looks_at_are_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = replace(STEP_RECIPE, objective=SUPERVISED, baseline=False)
     game, state = game_of(recipe)
-    seen: list[list[int]] = []
+    group_sizes: list[list[int]] = []
     forward = game.players["discriminator"].network.forward
 
     def watched(images: Tensor, sizes: list[int]) -> DiscriminatorOutput:
-        seen.append(sizes)
+        group_sizes.append(sizes)
         return forward(images, sizes)
 
     monkeypatch.setattr(game.players["discriminator"].network, "forward", watched)
     game.step(state, 0.01)
-    assert seen == [[STEP_RECIPE.batch_size]]
+    assert group_sizes == [[STEP_RECIPE.batch_size]]
 
 
 def test_each_kind_of_image_has_its_own_number_in_a_step() -> None:
@@ -116,11 +116,13 @@ def test_each_kind_of_image_has_its_own_number_in_a_step() -> None:
 def test_its_cost_has_no_generator() -> None:
     shape = (1, 8, 8)
     with_generator = training_cost(STEP_RECIPE, shape, 3, bf16=False)
-    without = training_cost(replace(STEP_RECIPE, objective=SUPERVISED), shape, 3, bf16=False)
-    assert without.step_operations < with_generator.step_operations
-    assert without.memory_bytes < with_generator.memory_bytes
-    more = replace(STEP_RECIPE, unlabelled_batch_size=10 * STEP_RECIPE.batch_size)
-    ratio = training_cost(more, shape, 3, bf16=False).step_operations
+    without_generator = training_cost(
+        replace(STEP_RECIPE, objective=SUPERVISED), shape, 3, bf16=False
+    )
+    assert without_generator.step_operations < with_generator.step_operations
+    assert without_generator.memory_bytes < with_generator.memory_bytes
+    larger = replace(STEP_RECIPE, unlabelled_batch_size=10 * STEP_RECIPE.batch_size)
+    ratio = training_cost(larger, shape, 3, bf16=False).step_operations
     assert ratio > 2 * with_generator.step_operations
 
 
@@ -140,10 +142,10 @@ def test_the_generator_has_a_rate_of_its_own_and_weights_decay() -> None:
     game, state = game_of(replace(STEP_RECIPE, optimizer=optimizer))
     for name, rate in (("discriminator", 0.01), ("generator", 0.0025)):
         player = game.players[name]
-        before = [weight.detach().clone() for weight in player.trained]
+        earlier_weights = [weight.detach().clone() for weight in player.trained]
         for weight in player.trained:
             weight.grad = torch.zeros_like(weight)
         player.move(0.01)
-        for weight, old in zip(player.trained, before, strict=True):
+        for weight, old in zip(player.trained, earlier_weights, strict=True):
             torch.testing.assert_close(weight.detach(), old * (1 - rate * 0.5))
     game.step(state, 0.01)

@@ -67,23 +67,23 @@ def test_targets_are_the_weak_views_or_the_teachers() -> None:
         expected = consistency_loss(step["strong"].logits, weak, threshold=0.8)
         torch.testing.assert_close(value, 2 * expected)
         # The strong view alone is differentiated.
-        for given in (weak, *(step[name].logits for name in ("unlabelled", "labelled"))):
-            assert torch.autograd.grad(value, given, retain_graph=True, allow_unused=True) == (
+        for logits in (weak, *(step[name].logits for name in ("unlabelled", "labelled"))):
+            assert torch.autograd.grad(value, logits, retain_graph=True, allow_unused=True) == (
                 None,
             )
 
 
 def test_a_target_is_not_computed_where_it_is_not_asked_for() -> None:
     alone = SupervisedSettings(weight=1.0)
-    for targets, needed in (("weak", "unlabelled"), ("teacher", "teacher")):
+    for targets, need in (("weak", "unlabelled"), ("teacher", "teacher")):
         settings = ConsistencySettings(weight=1.0, targets=targets)  # type: ignore[arg-type]
-        assert Consistency(settings).needs == {"strong", needed}
+        assert Consistency(settings).needs == {"strong", need}
         objective = ObjectiveSettings(supervised=alone, consistency=settings)
         objective = replace(
             objective, real_or_generated=replace(objective.real_or_generated, weight=0.0)
         )
         loss = losses_of(objective)["discriminator"]
-        assert loss.needs == {"labelled", "strong", needed}
+        assert loss.needs == {"labelled", "strong", need}
         assert loss.needs_gradient_of == {"labelled", "strong"}
     assert losses_of(ObjectiveSettings())["discriminator"].needs_gradient_of == {
         "labelled", "unlabelled", "generated",
@@ -182,10 +182,10 @@ def test_settings_have_ranges() -> None:
 
 def test_recipes_without_them_are_known_by_the_same_hash(quick_recipe: Recipe) -> None:
     objective = quick_recipe.objective
-    off = objective.with_term(ConsistencySettings()).with_term(PullAwaySettings())
-    assert recipe_sha256(replace(quick_recipe, objective=off)) == recipe_sha256(quick_recipe)
-    on = objective.with_term(ConsistencySettings(weight=1.0))
-    assert recipe_sha256(replace(quick_recipe, objective=on)) != recipe_sha256(quick_recipe)
+    inactive = objective.with_term(ConsistencySettings()).with_term(PullAwaySettings())
+    assert recipe_sha256(replace(quick_recipe, objective=inactive)) == recipe_sha256(quick_recipe)
+    active = objective.with_term(ConsistencySettings(weight=1.0))
+    assert recipe_sha256(replace(quick_recipe, objective=active)) != recipe_sha256(quick_recipe)
 
 
 class Recording(Silent):

@@ -1,4 +1,4 @@
-"""What terms remember from step to step: kept in checkpoints, gone back to, and there for those alone."""
+"""The state that terms carry from step to step: in checkpoints, after a rollback, and for no other terms."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -115,7 +115,7 @@ def test_terms_that_remember_nothing_are_in_no_checkpoint(recipe: Recipe, tmp_pa
     fit(CPU, replace(recipe, objective=plain), data(), checkpoints=tmp_path)
     checkpoint = load_newest_checkpoint(tmp_path, {})
     assert checkpoint is not None and "terms" not in checkpoint.state
-    # One of them does not serve a term that does.
+    # Such a checkpoint is of no use to a term that does.
     with pytest.raises(UserError, match="expected a checkpoint of this recipe's networks"):
         fit(CPU, recipe, data(), checkpoints=tmp_path)
 
@@ -124,29 +124,29 @@ def test_terms_that_remember_nothing_are_in_no_checkpoint(recipe: Recipe, tmp_pa
 def test_a_divergence_goes_back_to_what_the_term_remembered(
     on_disk: bool, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, seen = Consistency.__call__, []
+    original, statistics = Consistency.__call__, []
 
     def diverging(self: Consistency, outputs: TermOutputs) -> Any:
         value = original(self, outputs)
         assert self._alignment is not None
-        seen.append((int(self._alignment.updates), self._alignment.mean.clone()))
-        return value * torch.nan if len(seen) == 4 else value
+        statistics.append((int(self._alignment.updates), self._alignment.mean.clone()))
+        return value * torch.nan if len(statistics) == 4 else value
 
     monkeypatch.setattr(Consistency, "__call__", diverging)
     options = LoopOptions(roll_back=True, checkpoint_every_seconds=0)
     folder = tmp_path if on_disk else None
     fit(CPU, recipe, data(), checkpoints=folder, options=options)
-    counts = [count for count, _ in seen]
+    counts = [count for count, _ in statistics]
     back = counts.index(4) + 1
     assert counts == [1, 2, 3, 4, *range(counts[back], 11)] and counts[back] <= 4
     # The step that is taken again sees what it saw before.
-    again = counts[back] - 1
-    assert torch.equal(seen[back][1], seen[again][1]) or counts[back] == 1
+    earlier = counts[back] - 1
+    assert torch.equal(statistics[back][1], statistics[earlier][1]) or counts[back] == 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class DriftSettings(TermSettings):
-    """Settings of a term of somebody else."""
+    """The settings of a user's own term."""
 
 
 class Drift(Term):
@@ -187,7 +187,7 @@ def test_a_term_of_somebody_else_remembers_for_each_player(
     assert checkpoint is not None
     means = [checkpoint.state["terms"][f"{player}/drift.mean"] for player in Drift.players]
     assert not torch.equal(*means) and all(mean.abs().sum() > 0 for mean in means)
-    # The baseline beside it changes nothing of the discriminator, and without it there is nothing of it.
+    # A baseline changes nothing of the discriminator, and a run without one has no state of it.
     alone = fit(CPU, replace(with_drift, baseline=False), data(), checkpoints=tmp_path / "alone")
     assert equal_states(weights_of(straight), weights_of(alone))
     checkpoint = load_newest_checkpoint(tmp_path / "alone", {})
@@ -213,12 +213,12 @@ def test_needs_of_an_instance_are_among_those_of_its_class(
 def test_progress_is_the_share_of_the_steps_that_are_done(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, seen = Consistency.__call__, []
+    original, shares = Consistency.__call__, []
 
     def noting(self: Consistency, outputs: TermOutputs) -> Any:
-        seen.append(outputs.progress)
+        shares.append(outputs.progress)
         return original(self, outputs)
 
     monkeypatch.setattr(Consistency, "__call__", noting)
     stopped_and_resumed(recipe, tmp_path, 4)
-    assert seen == [step / 10 for step in range(10)]
+    assert shares == [step / 10 for step in range(10)]

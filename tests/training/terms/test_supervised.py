@@ -23,7 +23,7 @@ LABELS = torch.tensor([0] * 10 + [1] * 2 + [2] * 4)
 
 
 def losses(counts: list[int], logits: Tensor, labels: Tensor) -> list[Tensor]:
-    """The loss of the labelled images for discriminator and baseline, where labels are so many."""
+    """The labelled images' loss for discriminator and baseline, with labels in these numbers by class."""
     context = TermContext(labels_of_class=tuple(counts), device=torch.device("cpu"))
     labelled = DiscriminatorOutput(logits, torch.zeros(len(logits), 1))
     values = []
@@ -43,7 +43,7 @@ def test_balanced_weights_are_the_weighted_cross_entropy() -> None:
     expected = 0.5 * F.cross_entropy(logits, LABELS, weight=weights)
     for value in losses([10, 2, 4], logits, LABELS):
         torch.testing.assert_close(value, expected, rtol=1e-6, atol=0)
-    # Of a part of the labels the weights stay: the mean over all batches is that over all labels.
+    # A batch has the weights of all labels: the mean over all batches is that over all labels.
     batches = [losses([10, 2, 4], logits[i : i + 4], LABELS[i : i + 4])[0] for i in (0, 4, 8, 12)]
     torch.testing.assert_close(torch.stack(batches).mean(), expected, rtol=1e-6, atol=0)
 
@@ -76,5 +76,5 @@ def test_weights_change_what_unbalanced_labels_teach_and_nothing_else(
         fitted = fit(torch.device("cpu"), recipe, data)
         assert fitted.baseline is not None
         weights.append([fitted.discriminator.state_dict(), fitted.baseline.state_dict()])
-    for plain, other in zip(*weights, strict=True):
-        assert equal_states(plain, other) is (len(set(counts)) == 1)
+    for plain, balanced in zip(*weights, strict=True):
+        assert equal_states(plain, balanced) is (len(set(counts)) == 1)
