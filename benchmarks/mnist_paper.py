@@ -163,7 +163,7 @@ def re_implementation(game: Game, recorded: Recorded) -> Mnist:
         {f"theta{k}": layer.weight.detach().T for k, layer in enumerate(layers)},
         {f"W{k}": layer.weight.detach().T for k, layer in enumerate(generator.layers[0::3])},
     )
-    authors.initialize(recorded.shown[0], recorded.passes[0])
+    authors.initialize(recorded.initialization_inputs[0], recorded.passes[0])
     return authors
 
 
