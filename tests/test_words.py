@@ -68,16 +68,6 @@ def test_other_words_are_none(text: str, tmp_path: Path) -> None:
     assert faults(tmp_path, text) == []
 
 
-def test_the_clean_folders_are_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_project_has_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["check_words.py"])
     assert CHECK["main"]() == 0
-
-
-def test_clean_ones_are_folders_files_or_patterns_and_each_matches_some(tmp_path: Path) -> None:
-    (tmp_path / "inner").mkdir()
-    for name in ("a.py", "b.py", "inner/c.py"):
-        (tmp_path / name).touch()
-    matches = CHECK["_matches"](tmp_path, ["*.py", "inner"])
-    assert matches == [tmp_path / "a.py", tmp_path / "b.py", tmp_path / "inner"]
-    with pytest.raises(SystemExit, match=r"expected a folder or files, got gone/\*\.py"):
-        CHECK["_matches"](tmp_path, ["*.py", "gone/*.py"])

@@ -1,23 +1,23 @@
-"""Check the words of docstrings and names in what `[tool.words]` of pyproject.toml lists.
+"""Check the words of docstrings and names in all Python files of the project.
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
 verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says
 what its value is: it is no pronoun, preposition or bare participle.
 
-    python tools/check_words.py                     the clean ones, one line for each fault, exit code 1
+    python tools/check_words.py                     one line for each fault, exit code 1 if there is one
     python tools/check_words.py --count src tests   how many faults each folder below has
 """
 
 import argparse
 import ast
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("benchmarks", "docs", "examples", "src", "tests", "tools")
 
 
 def _words(text: str) -> frozenset[str]:
@@ -137,15 +137,6 @@ def _files(folder: Path) -> list[Path]:
     return [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
 
 
-def _matches(root: Path, patterns: list[str]) -> list[Path]:
-    """The folders and files below `root` that match the patterns, such as `src/*.py`; each must have one."""
-    matches = [sorted(root.glob(pattern)) for pattern in patterns]
-    for pattern, paths in zip(patterns, matches, strict=True):
-        if not paths:
-            sys.exit(f"error: tool.words.clean: expected a folder or files, got {pattern}")
-    return [path for paths in matches for path in paths]
-
-
 def _count(folders: list[Path]) -> None:
     """Print the numbers of faults of each folder or file directly below the folders."""
     total: Counter[str] = Counter()
@@ -162,7 +153,7 @@ def _count(folders: list[Path]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "paths", nargs="*", type=Path, help="folders and files; default: the clean ones"
+        "paths", nargs="*", type=Path, help="folders and files; default: all of the project"
     )
     parser.add_argument(
         "--count", action="store_true", help="counts of the folders below, for what is left"
@@ -171,8 +162,7 @@ def main() -> int:
     if options.count:
         _count(options.paths or [ROOT / "src" / "convergan"])
         return 0
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    paths = options.paths or _matches(ROOT, settings["tool"]["words"]["clean"])
+    paths = options.paths or [ROOT / name for name in FOLDERS]
     failed = False
     for path in (file for folder in paths for file in _files(folder)):
         for fault in faults(path):
