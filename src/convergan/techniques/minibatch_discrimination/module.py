@@ -161,11 +161,11 @@ class MinibatchDiscrimination(nn.Module):
             ]
         )
         counts = group_sizes.to(means.dtype)
-        others = torch.cat([counts[:1] - 1, counts[1:]])
+        compared = torch.cat([counts[:1] - 1, counts[1:]])
         if self.compare == "own_group":
-            means = means * others[:, None, None]
+            means = means * compared[:, None, None]
         elif self.projection == "plain":
-            means = means * (others / counts / (counts.sum() - 1))[:, None, None]
+            means = means * (compared / counts / (counts.sum() - 1))[:, None, None]
         return self._append(features, torch.cat(list(means), dim=1))
 
     @torch.no_grad()
