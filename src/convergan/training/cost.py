@@ -53,7 +53,7 @@ class Cost:
     """Additions and multiplications of one step of all players."""
 
     test_operations: float
-    """Additions and multiplications of classifying one image."""
+    """Additions and multiplications of classifying one image, in batches of the usual size."""
 
 
 def training_cost(
@@ -111,7 +111,8 @@ def training_cost(
         return max(0.0, small_cost + slope * (images - small_size))
 
     in_blocks = device_type == "cpu" and isinstance(recipe.networks, ConvSettings)
-    classified_at_once = 0 if in_blocks else batch_size(image_shape[1:], device_type)
+    tested_at_once = batch_size(image_shape[1:], device_type)
+    classified_at_once = 0 if in_blocks else tested_at_once
     if recipe.networks.data_dependent_initialization:
         classified_at_once = max(classified_at_once, INITIALIZATION_IMAGES)
     images_in_step = sum(sizes.get(group, sizes[UNLABELLED]) for group in _groups(recipe.objective))
@@ -128,7 +129,7 @@ def training_cost(
     return Cost(
         memory_bytes=int(fixed_bytes + activation_bytes) + 4 * BANK_SIZE + _LIBRARIES_BYTES,
         step_operations=extrapolated(batch, "step_operations"),
-        test_operations=extrapolated(1, "test_operations"),
+        test_operations=extrapolated(tested_at_once, "test_operations") / tested_at_once,
     )
 
 
