@@ -111,7 +111,7 @@ def rows_of(
     ]
     return [
         row(
-            claim="a quarter of an hour of a recipe makes fewer errors than the supervised baseline",
+            claim="test errors after a quarter of an hour, compared with those of the supervised baseline",
             setting=setting,
             ours=100 * results["test_errors"] / results["test_size"],
             peer=100 * results["baseline_test_errors"] / results["test_size"],
@@ -120,7 +120,7 @@ def rows_of(
             **measured,
         ),
         row(
-            claim="its samples score above those of an untrained generator",
+            claim="scores of its samples, compared with those of an untrained generator",
             setting=setting,
             ours=scores[0],
             peer=scores[1],

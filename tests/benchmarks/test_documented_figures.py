@@ -105,3 +105,18 @@ def test_samples_of_mnist() -> None:
             row = rows[generator, score]
             with_zero = re.sub(r"(?<!\d)\.", "0.", cell)
             assert len(figures(cell)) == 3 and shows(with_zero, row["ours"], *row["interval"]), cell
+
+
+def test_cifar10_reduced() -> None:
+    errors, scores = (
+        {row["setting"]: row for row in results("cifar10-reduced") if row["unit"].startswith(unit)}
+        for unit in ("%", "Inception")
+    )
+    rows = table("results.md", "CIFAR-10, reduced")
+    assert len(rows) == len(errors) == len(scores) == 4
+    for (name, *cells), (setting, row) in zip(rows, errors.items(), strict=True):
+        assert setting.split(",")[0] == name.strip("`") and f" {cells[0]} steps" in setting
+        values = [row["ours"], row["peer"], scores[setting]["ours"]]
+        for cell, value in zip(cells[1:], values, strict=True):
+            assert shows(cell, value), (name, cell, value)
+        assert round(scores[setting]["peer"], 2) == 1.02
