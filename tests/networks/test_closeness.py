@@ -25,6 +25,7 @@ from convergan.inference.sample import sample
 from convergan.networks.build import NetworkSettings, build_discriminator
 from convergan.networks.classification import classified
 from convergan.networks.closeness import ComparingDiscriminator
+from convergan.networks.grouped_batch_norm import groups_of_batch
 from convergan.recipes.networks import ConvSettings, ImageNetSettings, MLPSettings
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import NonSaturatingSettings
@@ -33,6 +34,7 @@ from convergan.runs.model import load_classifier
 from convergan.scoring.embedding import embed
 from convergan.scoring.networks import run_embedding
 from convergan.techniques.weight_norm import initialize_from_data
+from convergan.training.batch import GROUPS, Batch
 from convergan.training.checkpointing import Interrupted, LoopOptions
 from convergan.training.launch import choose_device
 from convergan.training.loop import fit
@@ -61,10 +63,17 @@ def network_of(kind: str, passes: int = 20) -> ComparingDiscriminator:
     network = build_discriminator(KINDS[kind], SHAPE, 4)
     assert isinstance(network, ComparingDiscriminator)
     initialize_from_data(network, images_of(24, seed=100))
-    with torch.no_grad():
-        for number in range(passes):
-            network(images_of(18, seed=number), [6, 6, 6])
+    for number in range(passes):
+        train_pass(network, images_of(18, seed=number), [6, 6, 6], running=1)
     return network
+
+
+@torch.no_grad()
+def train_pass(
+    network: ComparingDiscriminator, images: Tensor, sizes: list[int], running: int
+) -> None:
+    with groups_of_batch(network, sizes, [running]):
+        network(images, sizes)
 
 
 @every_kind
@@ -102,27 +111,90 @@ def test_in_evaluation_logits_rest_on_what_an_image_is_close_to(kind: str) -> No
 def test_references_are_the_last_real_images(kind: str) -> None:
     network = network_of(kind, passes=0)
     assert network.reference is not None and network.reference_group_sizes is not None
-    size, batches = network.reference_size, [images_of(18, seed=seed) for seed in range(3)]
+    size, batches = network.references, [images_of(18, seed=seed) for seed in range(3)]
     real = [batch[:12] if kind == "imagenet" else batch[6:12] for batch in batches]
     # A first batch that is too small is repeated.
-    network(batches[0], [6, 6, 6])
+    train_pass(network, batches[0], [6, 6, 6], running=1)
     repeated = torch.cat(size * [real[0]])[-size:]
-    torch.testing.assert_close(network.reference[0], repeated, rtol=0, atol=0)
+    assert torch.equal(network.reference[:size], repeated)
     for batch in batches[1:]:
-        network(batch, [6, 6, 6])
+        train_pass(network, batch, [6, 6, 6], running=1)
     expected = torch.cat([repeated, *real[1:]])[-size:]
-    torch.testing.assert_close(network.reference[0], expected, rtol=0, atol=0)
+    assert torch.equal(network.reference[:size], expected)
     assert network.reference_group_sizes.tolist() == ([12, 6] if kind == "imagenet" else [6])
     if kind == "imagenet":
-        torch.testing.assert_close(network.reference[1, -6:], batches[2][12:], rtol=0, atol=0)
-    # Neither groups that are not known to be real nor images of an evaluation count.
-    network(images_of(18, seed=5))
-    classified(network, images_of(18, seed=6))
-    torch.testing.assert_close(network.reference[0], expected, rtol=0, atol=0)
-    # Of a single group, the baseline's, all images are real.
-    network(batches[0], [18])
+        assert torch.equal(network.reference[-6:], batches[2][12:])
+    # Neither groups of a pass that moves no statistics nor images of an evaluation count.
+    network(images_of(18, seed=5), [6, 6, 6])
+    with groups_of_batch(network, [18], running=()):
+        network(images_of(18, seed=6))
+    classified(network, images_of(18, seed=7))
+    assert torch.equal(network.reference[:size], expected)
+    # The baseline has a single group.
+    train_pass(network, batches[0], [18], running=0)
     last = batches[0][:9] if kind == "imagenet" else batches[0]
-    torch.testing.assert_close(network.reference[0, -len(last) :], last, rtol=0, atol=0)
+    assert torch.equal(network.reference[:size][-len(last) :], last[-size:])
+
+
+def test_strong_views_are_no_references() -> None:
+    network, images = network_of("conv", passes=0), images_of(24, seed=0)
+    batch = Batch(dict(zip(GROUPS, images.split(6), strict=True)))
+    place = [*batch.groups].index(batch.running)
+    train_pass(network, batch.images, batch.sizes, running=place)
+    assert network.reference is not None and torch.equal(network.reference[-6:], images[6:12])
+    # A step without images of the group leaves the references.
+    train_pass(network, images[:6], [0, 6], running=0)
+    assert torch.equal(network.reference[-6:], images[6:12])
+
+
+@every_kind
+def test_frozen_references_hold_until_weights_change(kind: str) -> None:
+    network, images = network_of(kind).eval(), images_of(3, seed=60)
+    logits = classified(network, images).logits
+    network.freeze_references()
+    assert network.reference is not None
+    references = network.reference.clone()
+    with torch.no_grad():
+        network.reference.zero_()
+    torch.testing.assert_close(classified(network, images).logits, logits)
+    network.load_state_dict({**network.state_dict(), "reference": references.flip(3)})
+    assert not torch.equal(classified(network, images).logits, logits)
+    network.freeze_references()
+    assert network.train().reference_features is None
+
+
+@every_kind
+def test_a_network_takes_the_memory_format_of_gpus(kind: str) -> None:
+    network = network_of(kind, passes=1).to(memory_format=torch.channels_last)
+    train_pass(network, images_of(18, seed=1), [6, 6, 6], running=1)
+    assert classified(network, images_of(2, seed=2)).logits.isfinite().all()
+
+
+def test_large_images_have_fewer_references() -> None:
+    settings = replace(KINDS["conv"], minibatch_kernels=2)
+    for side, expected in ((32, 100), (64, 64), (256, 16)):
+        network = build_discriminator(settings, (3, side, side), 4)
+        assert isinstance(network, ComparingDiscriminator) and network.reference is not None
+        assert len(network.reference) == expected
+
+
+def test_reference_noise_makes_closenesses_what_they_are_in_training() -> None:
+    torch.manual_seed(0)
+    network = build_discriminator(replace(KINDS["mlp"], hidden_noise=1.0), SHAPE, 4)
+    assert isinstance(network, ComparingDiscriminator) and network.minibatch is not None
+    closenesses: list[Tensor] = []
+
+    def record(_: object, inputs: tuple[Tensor, ...], __: object) -> None:
+        closenesses.append(inputs[0][:, network.minibatch.in_features :].mean())
+
+    network.output.register_forward_hook(record)
+    # Noise of the hidden layers would differ too.
+    for layer in network.hidden:
+        layer.noise.stdev = 0.0
+    for seed in range(10):
+        train_pass(network, images_of(100, seed), [100], running=0)
+    classified(network, images_of(100, seed=20))
+    assert float(closenesses[-1]) == pytest.approx(float(sum(closenesses[:-1])) / 10, rel=0.25)
 
 
 @every_kind

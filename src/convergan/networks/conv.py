@@ -98,7 +98,7 @@ class ConvDiscriminator(ComparingDiscriminator):
     def compared_features(
         self, images: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch features"]:
-        """Compute the features: those of training too, in training."""
+        """Compute the global means, by which images are compared."""
         features: Tensor = self.layers(images).mean(dim=(2, 3))
         return features
 

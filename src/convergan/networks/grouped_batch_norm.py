@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class GroupedBatchNorm(nn.Module):
+class BatchGroups(nn.Module):
+    """Base of the layers and networks to which `groups_of_batch` tells the groups of a batch."""
+
+    batch_groups: tuple[Sequence[int], Sequence[int]] | None = None
+    """The sizes of the groups and the positions of the running ones; None where they are not named."""
+
+
+class GroupedBatchNorm(BatchGroups):
     """Batch normalization in which each group of a batch is normalized as if it were alone.
 
     Groups are contiguous rows of one forward pass: labelled, unlabelled and generated images, say, or views
@@ -45,8 +52,6 @@ class GroupedBatchNorm(nn.Module):
     def __init__(self, norm: _BatchNorm) -> None:
         super().__init__()
         self.norm = norm
-        self.batch_groups: tuple[Sequence[int], Sequence[int]] | None = None
-        """Sizes and running groups named by `groups_of_batch`."""
 
     @classmethod
     def convert(cls, network: nn.Module) -> nn.Module:
@@ -97,7 +102,7 @@ class GroupedBatchNorm(nn.Module):
 def groups_of_batch(
     network: nn.Module, group_sizes: Sequence[int] | None, running: Sequence[int] = (0,)
 ) -> Iterator[None]:
-    """Tell the `GroupedBatchNorm` layers of a network the groups of its batches, in the block.
+    """Tell a network and its layers, such as `GroupedBatchNorm`, the groups of its batches, in the block.
 
     Args:
         network: any network, with or without such layers.
@@ -116,7 +121,7 @@ def _name_groups(
 ) -> None:
     """Set the groups of a network's batches until the next call; see `groups_of_batch`."""
     for layer in network.modules():
-        if isinstance(layer, GroupedBatchNorm):
+        if isinstance(layer, BatchGroups):
             layer.batch_groups = None if group_sizes is None else (group_sizes, running)
 
 

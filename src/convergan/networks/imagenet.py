@@ -62,7 +62,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
 
     pixel_range = (-1.0, 1.0)
     compares_halves = True
-    reference_size = 16
+    most_references = 16
     """Number of images in each half of the authors' batches."""
 
     def __init__(
@@ -131,9 +131,14 @@ class ImageNetDiscriminator(ComparingDiscriminator):
         """Return the sizes of the two halves."""
         return _halves(rows, group_sizes)
 
-    def reference_sets(self, images: Tensor, group_sizes: Sequence[int]) -> list[Tensor]:
-        """Return the images of the two halves."""
-        return [*images.split(_halves(len(images), group_sizes))]
+    def reference_sets(
+        self, images: Tensor, group_sizes: Sequence[int], running: int
+    ) -> list[list[Tensor]]:
+        """Return the images of the two halves, the real one group by group."""
+        if len(group_sizes) == 1:
+            return [[half] for half in images.split(_halves(len(images), group_sizes))]
+        *real, generated = images.split([*group_sizes])
+        return [real, [generated]]
 
     def _features(self, images: Tensor, real: int) -> Float[Tensor, "batch features"]:
         """Compute the features of images of which the first `real` are the real half."""

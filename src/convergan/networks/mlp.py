@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class MLPDiscriminator(ComparingDiscriminator):
     """
 
     pixel_range = (0.0, 1.0)
+    reference_noise: Tensor | None
 
     def __init__(
         self, settings: MLPSettings, image_shape: tuple[int, int, int], outputs: int
@@ -48,10 +50,14 @@ class MLPDiscriminator(ComparingDiscriminator):
             image_shape,
         )
         self.minibatch_noise = GaussianNoise(settings.hidden_noise)
+        # In training both samples of a pair have noise. In evaluation the reference has that of both.
+        normal = np.random.default_rng(0).standard_normal((self.references, widths[-1]), np.float32)
+        noise = torch.from_numpy(normal) * settings.hidden_noise * 2**0.5 if closenesses else None
+        self.register_buffer("reference_noise", noise, persistent=False)
         # With minibatch features the noise comes before them.
-        noise = 0.0 if closenesses else settings.hidden_noise
+        stdev = 0.0 if closenesses else settings.hidden_noise
         self.output = NoisyDense(
-            widths[-1] + closenesses, outputs, stdev=noise, relu=False, train_gain=True
+            widths[-1] + closenesses, outputs, stdev=stdev, relu=False, train_gain=True
         )
 
     def forward(
@@ -72,6 +78,11 @@ class MLPDiscriminator(ComparingDiscriminator):
         """Compute the features, to which in training `minibatch_noise` is added before they are compared."""
         features: Tensor = self.hidden(images.flatten(1))
         return features
+
+    def features_of_references(self) -> Float[Tensor, "references features"]:
+        """Compute the features of the references, with fixed noise: closenesses are then as in training."""
+        assert self.reference_noise is not None
+        return super().features_of_references() + self.reference_noise
 
 
 class MLPGenerator(Generator):

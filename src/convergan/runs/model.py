@@ -15,6 +15,7 @@ from convergan.errors import UserError, reading
 from convergan.files import make_folder, write_text
 from convergan.json_files import json_text, read_json_as
 from convergan.networks.build import build_discriminator, build_generator, without_memory
+from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.ensemble import EnsembleDiscriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.module import Factory, require_module
@@ -183,6 +184,8 @@ def load_classifier(run: StrPath, network: Factory | None = None) -> Classifier:
     if discriminator.channels_last:
         # As in training.
         discriminator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if isinstance(discriminator, ComparingDiscriminator):
+        discriminator.eval().freeze_references()
     classifier = Classifier(
         discriminator,
         classes=config.classes,

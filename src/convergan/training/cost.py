@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import batch_size
+from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
 from convergan.networks.module import taking_images
@@ -113,6 +114,8 @@ def training_cost(
     in_blocks = device_type == "cpu" and isinstance(recipe.networks, ConvSettings)
     tested_at_once = batch_size(image_shape[1:], device_type)
     classified_at_once = 0 if in_blocks else tested_at_once
+    if getattr(recipe.networks, "minibatch_kernels", 0):
+        classified_at_once = max(classified_at_once, ComparingDiscriminator.most_references)
     if recipe.networks.data_dependent_initialization:
         classified_at_once = max(classified_at_once, INITIALIZATION_IMAGES)
     images_in_step = sum(sizes.get(group, sizes[UNLABELLED]) for group in _groups(recipe.objective))
@@ -242,10 +245,12 @@ def _trace(
             saved_bytes = max(saved_bytes, generator_step_bytes)
     discriminator.eval()
     with torch.no_grad():
-        with (
-            FlopCounterMode(display=False) as test_flops,
-            _LargestMap(weights) as discriminator_map,
-        ):
+        with FlopCounterMode(display=False) as test_flops:
+            discriminator(images[LABELLED])
+        if isinstance(discriminator, ComparingDiscriminator):
+            # Without the references, whose number does not depend on that of the images.
+            discriminator.freeze_references()
+        with _LargestMap(weights) as discriminator_map:
             discriminator(images[LABELLED])
         with _LargestMap(weights) as generator_map:
             if generator is not None:

@@ -144,7 +144,8 @@ class MinibatchDiscrimination(nn.Module):
             group_sizes: number of samples in a group of each set, at least 1; not differentiated.
 
         Raises:
-            ValueError: `features` are not [batch, in_features], or the number of sets is wrong.
+            ValueError: `features` or `references` are not [rows, in_features], a set is empty, or the number
+                of sets is wrong.
         """
         sets = 1 if self.compare == "own_group" else 2
         if len(references) != sets or tuple(group_sizes.shape) != (sets,):
@@ -152,7 +153,10 @@ class MinibatchDiscrimination(nn.Module):
                 f"references and group_sizes must be of {sets} set(s) for compare={self.compare!r}, got"
                 f" {len(references)} and {tuple(group_sizes.shape)}"
             )
-        self._check(features)
+        for samples in (features, *references):
+            self._check(samples)
+        if not all(len(samples) for samples in references):
+            raise ValueError("references must have at least one sample in each set, got none")
         projected = self._project(features)
         means = torch.stack(
             [
@@ -160,7 +164,7 @@ class MinibatchDiscrimination(nn.Module):
                 for samples in references
             ]
         )
-        counts = group_sizes.to(means.dtype)
+        counts = group_sizes.to(means)
         compared = torch.cat([counts[:1] - 1, counts[1:]])
         if self.compare == "own_group":
             means = means * compared[:, None, None]
