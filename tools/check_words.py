@@ -1,4 +1,4 @@
-"""Check the words of docstrings and names in all Python files of the project.
+"""Check the words of docstrings and names in all .py files of the project.
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
 verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says

@@ -44,6 +44,9 @@ class History:
         return self.factor * torch.stack(distances).sum()
 
     def update(self) -> None:
+        if not self.factor:
+            # All of the past would fill the memory.
+            return
         for weight, past in zip(self.weights, self.past, strict=True):
             past.append(weight.detach().clone())
 
