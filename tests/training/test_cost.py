@@ -297,3 +297,16 @@ def test_networks_beyond_counting_are_one_line(monkeypatch: pytest.MonkeyPatch) 
     recipe = replace(FORMER_FOLDER, data=replace(FORMER_FOLDER.data, size_px=32))
     with pytest.raises(UserError, match=r"^networks: expected networks for images of 32x32 px"):
         prepare(recipe, None, processes=1)
+
+
+def test_minibatch_discrimination_takes_memory_and_few_operations_of_evaluation() -> None:
+    recipe = PRESETS["cifar10-mb"]
+    assert isinstance(recipe.networks, ConvSettings)
+    without_kernels = replace(recipe, networks=replace(recipe.networks, minibatch_kernels=0))
+    for device_type in ("cpu", "cuda"):
+        kernels_cost, plain_cost = (
+            training_cost(variant, (3, 32, 32), 10, bf16=False, device_type=device_type)
+            for variant in (recipe, without_kernels)
+        )
+        assert plain_cost.memory_bytes < kernels_cost.memory_bytes < 1.1 * plain_cost.memory_bytes
+        assert kernels_cost.test_operations < 2 * plain_cost.test_operations

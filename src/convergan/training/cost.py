@@ -114,8 +114,7 @@ def training_cost(
     in_blocks = device_type == "cpu" and isinstance(recipe.networks, ConvSettings)
     tested_at_once = batch_size(image_shape[1:], device_type)
     classified_at_once = 0 if in_blocks else tested_at_once
-    if getattr(recipe.networks, "minibatch_kernels", 0):
-        classified_at_once = max(classified_at_once, ComparingDiscriminator.most_references)
+    classified_at_once = max(classified_at_once, small.references)
     if recipe.networks.data_dependent_initialization:
         classified_at_once = max(classified_at_once, INITIALIZATION_IMAGES)
     images_in_step = sum(sizes.get(group, sizes[UNLABELLED]) for group in _groups(recipe.objective))
@@ -167,6 +166,8 @@ class _BatchCost:
     """Size of the largest feature map in the generator."""
     step_operations: float
     test_operations: float
+    references: int
+    """Number of images that the discriminator compares others with in evaluation."""
 
 
 def _on_fake_tensors(
@@ -247,8 +248,13 @@ def _trace(
     with torch.no_grad():
         with FlopCounterMode(display=False) as test_flops:
             discriminator(images[LABELLED])
-        if isinstance(discriminator, ComparingDiscriminator):
-            # Without the references, whose number does not depend on that of the images.
+        references = 0
+        if (
+            isinstance(discriminator, ComparingDiscriminator)
+            and discriminator.reference is not None
+        ):
+            # The largest map is that of the images alone: the number of references does not grow with theirs.
+            references = len(discriminator.reference)
             discriminator.freeze_references()
         with _LargestMap(weights) as discriminator_map:
             discriminator(images[LABELLED])
@@ -263,6 +269,7 @@ def _trace(
         step_operations=discriminator_flops.get_total_flops()
         + objective.generator_steps * generator_flops.get_total_flops(),
         test_operations=test_flops.get_total_flops(),
+        references=references,
     )
 
 
