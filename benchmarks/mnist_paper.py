@@ -1,13 +1,13 @@
 """Claim: `mnist-paper` is the authors' script: an independent re-implementation errs as it does.
 
-    python benchmarks/mnist_paper.py --data DIR [--epochs 20] [--seed 0] [--dtype float64] [--threads N]
+    python benchmarks/mnist_paper.py --data DIR [--epochs 20] [--seeds 0] [--dtype float32] [--threads N]
 
 Both take the same steps in turn, from the same weights, on the same images and with the same random
 numbers: the recipe as `train` runs it, and tests/authors, plain operations that do not use this package.
 Errors of 10,000 are those of the averaged weights after each epoch. The row also has the largest difference
 between two weights of the discriminators, divided by the largest weight. In float64 the two differ only by
 rounding, and by what training makes of it. 20 epochs take about two hours of one core in float64, half of
-that in float32. The complete run is
+that in float32. The rows are written after each epoch. The complete run is
 
     convergan train mnist-paper --data.path DIR --out runs/mnist-paper
 
@@ -16,10 +16,12 @@ with `--resume` to continue; it takes 300 epochs.
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -30,6 +32,7 @@ from authors.mnist import Mnist
 from convergan.data.batches import DeviceImages
 from convergan.networks.pixels import to_network
 from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import Recipe
 from convergan.runs.epochs import EpochRecord
 from convergan.runs.provenance import device_name
 from convergan.training.loop import fit
@@ -38,7 +41,7 @@ from convergan.training.player import Player
 from convergan.training.preparation import prepare
 from convergan.training.step import Game
 from harness.command_line import command_parser
-from harness.rows import row, write_rows
+from harness.rows import results_path, row, write_rows
 from recorded_game import HARDWARE, Recorded, in_double, record, step_alike
 
 CPU = torch.device("cpu")
@@ -48,62 +51,82 @@ def main() -> None:
     parser = command_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--dtype", choices=["float32", "float64"], default="float64")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    recipe = replace(
-        PRESETS["mnist-paper"],
-        seed=arguments.seed,
-        epochs=arguments.epochs,
-        hardware=replace(HARDWARE, threads=arguments.threads),
-        data=replace(PRESETS["mnist-paper"].data, path=arguments.data),
-    )
-    preparation = prepare(recipe, None, processes=1)
-    test = preparation.split.test
-    assert test is not None
-    training = Both(preparation.data.test.images, preparation.data.test.labels)
-    patch = pytest.MonkeyPatch()
-    with patch.context() as patched:
-        if arguments.dtype == "float64":
-            with in_double():
-                training.train(patched, recipe, preparation.split.training)
-        else:
-            training.train(patched, recipe, preparation.split.training)
-    measured = row(
-        claim="mnist-paper errs as an independent re-implementation of the authors' script",
-        setting=f"mnist, {recipe.labels} labels, seed {recipe.seed}, after epoch {recipe.epochs}",
-        device=device_name(CPU),
-        precision=arguments.dtype,
-        ours=training.errors["ours"][-1],
-        peer=training.errors["theirs"][-1],
-        peer_name="re-implementation (tests/authors/mnist.py)",
-        unit=f"errors of {len(training.labels):,}",
-        repeats=1,
-        ours_by_epoch=training.errors["ours"],
-        peer_by_epoch=training.errors["theirs"],
-        relative_difference_by_epoch=training.differences,
-    )
-    print(write_rows("mnist-paper", [measured]))
+    trainings: list[Both] = []
+
+    def write() -> None:
+        write_rows("mnist-paper", [training.row() for training in trainings])
+
+    for seed in arguments.seeds:
+        recipe = replace(
+            PRESETS["mnist-paper"],
+            seed=seed,
+            epochs=arguments.epochs,
+            hardware=replace(HARDWARE, threads=arguments.threads),
+            data=replace(PRESETS["mnist-paper"].data, path=arguments.data),
+        )
+        preparation = prepare(recipe, None, processes=1)
+        test = preparation.data.test
+        training = Both(recipe, arguments.dtype, test.images, test.labels, write)
+        trainings.append(training)
+        with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
+            if arguments.dtype == "float64":
+                stack.enter_context(in_double())
+            training.train(patched, preparation.split.training)
+    print(results_path("mnist-paper"))
 
 
 class Both(Silent):
     """The recipe's training, and each of its steps once more by the re-implementation.
 
     Args:
+        recipe: what is trained.
+        dtype: of both, for the row.
         images: for testing, uint8 [n, height, width, channels].
         labels: their classes.
+        write: called after each epoch, once both were tested.
     """
 
-    def __init__(self, images: Any, labels: Any) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        dtype: str,
+        images: np.ndarray,
+        labels: np.ndarray,
+        write: Callable[[], None],
+    ) -> None:
+        self.recipe = recipe
+        self.dtype = dtype
+        self.write = write
         self.images = DeviceImages(images, CPU, resident_bytes=10**9)
         self.labels = torch.as_tensor(labels)
         self.errors: dict[str, list[int]] = {"ours": [], "theirs": []}
         self.differences: list[float] = []
         self.authors: Mnist | None = None
 
-    def train(self, patch: pytest.MonkeyPatch, recipe: Any, data: Any) -> None:
+    def row(self) -> dict[str, Any]:
+        """The row of the epochs that both have had."""
+        return row(
+            claim="mnist-paper errs as an independent re-implementation of the authors' script",
+            setting=f"mnist, {self.recipe.labels} labels, seed {self.recipe.seed},"
+            f" after epoch {len(self.differences)}",
+            device=device_name(CPU),
+            precision=self.dtype,
+            ours=self.errors["ours"][-1],
+            peer=self.errors["theirs"][-1],
+            peer_name="re-implementation (tests/authors/mnist.py)",
+            unit=f"errors of {len(self.labels):,}",
+            repeats=1,
+            ours_by_epoch=self.errors["ours"],
+            peer_by_epoch=self.errors["theirs"],
+            relative_difference_by_epoch=self.differences,
+        )
+
+    def train(self, patch: pytest.MonkeyPatch, data: Any) -> None:
         recorded = record(patch)
         step = Game.step
 
@@ -116,7 +139,7 @@ class Both(Silent):
             return result
 
         patch.setattr(Game, "step", both)
-        fit(CPU, recipe, data, observer=self)
+        fit(CPU, self.recipe, data, observer=self)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
         """Tests both; see `Observer`."""
@@ -143,6 +166,7 @@ class Both(Silent):
             f" {self.errors['theirs'][-1]}, weights apart by {self.differences[-1]:.2g}",
             flush=True,
         )
+        self.write()
 
     @torch.no_grad()
     def _classes(self, judge: Callable[[Tensor], Tensor]) -> Tensor:
