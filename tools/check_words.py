@@ -134,7 +134,9 @@ def _bindings(tree: ast.AST) -> Iterator[tuple[str, int]]:
 def _files(folder: Path) -> list[Path]:
     if not folder.exists():
         sys.exit(f"error: {folder} must be a folder or a file of this project")
-    return [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
+    if folder.is_file():
+        return [folder]
+    return sorted(path for path in folder.rglob("*.py*") if path.suffix in (".py", ".pyi"))
 
 
 def _count(folders: list[Path]) -> None:
