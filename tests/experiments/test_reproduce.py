@@ -112,6 +112,21 @@ def test_a_budget_takes_what_fits_and_says_what_it_leaves_out(
     assert sum(job.kind == "time" for job in workers.begun) == workers.timed_at_once == 2
 
 
+def test_scores_count_in_a_budget(
+    words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words[1] = "table3"
+    assert main([*words, "--seeds", "2", "--workers", "1", "--budget", "3"]) == 0
+    output = capsys.readouterr().out
+    # An hour each: the real images, and a training and its score.
+    assert "does not fit in 3 h: tiny: 1 of 2 (about 2 h of work)" in output
+    assert "3 cells, 1 at a time, will take about 3 h" in output
+    timed = [job for job in workers.begun if job.kind == "time"]
+    assert sorted((job.scoring is not None, job.real) for job in timed) == [
+        (False, False), (True, False), (True, True),
+    ]  # fmt: skip
+
+
 def test_a_recipe_that_cannot_be_timed_takes_nothing_with_it(
     words: list[str],
     tiny: Recipe,

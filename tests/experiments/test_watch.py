@@ -3,18 +3,20 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from convergan.experiments.cells import Training
+from convergan.experiments.cells import Ensemble, Scoring, Training
 from convergan.experiments.display import Display, Running
 from convergan.experiments.plan import Plan
 from convergan.experiments.store import Store
 from convergan.experiments.watch import Standing, TimeLeft, last_line, standing
 from convergan.runs.epochs import EpochLine
 from convergan.runs.metrics import append_metrics
+from convergan.scoring.settings import ScoreSettings
 
 
 @pytest.fixture
@@ -72,6 +74,21 @@ def test_what_is_left_is_known_from_another_cell_of_the_recipe_or_from_timed_ste
     assert left.seconds(cell, Standing(epochs_done=3, epochs=6)) == 60
     left.observe(cell, Standing(epochs_done=1, epochs=6, seconds_per_epoch=10.0))
     assert left.seconds(cell, None) == 60
+
+
+def test_the_duration_of_a_score_is_that_of_another_one_of_its_kind(cell: Training) -> None:
+    settings = ScoreSettings(metrics=("is",))
+    samples, real = (
+        Scoring(recipe=cell.recipe, settings=settings, real=real) for real in (False, True)
+    )
+    left = TimeLeft()
+    left.add_timing(cell, 120.0)
+    assert left.seconds(samples, None) is None and left.seconds(real, None) is None
+    left.add_timing(samples, 60.0)
+    other = replace(cell.recipe, name="other", seed=5)
+    assert left.seconds(Scoring(recipe=other, settings=settings), None) == 60
+    assert left.seconds(real, None) is None and left.seconds(cell, None) == 120
+    assert left.seconds(Ensemble(members=(cell,)), None) == 0
 
 
 def test_a_terminal_has_a_line_for_each_running_cell(cell: Training) -> None:

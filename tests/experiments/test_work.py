@@ -120,7 +120,7 @@ def test_averaging_takes_no_gpu_unless_it_is_told_to(tiny: Recipe, store: Store)
 def test_steps_are_timed_and_nothing_is_left_behind(tiny: Recipe, tmp_path: Path) -> None:
     def seconds(epochs: int) -> float:
         recipe = with_draw(replace(tiny, epochs=epochs), labels=20, draw=0).recipe
-        answer = perform(timing_job(recipe, "time-tiny", tmp_path / "log"))
+        answer = perform(timing_job(Training(recipe=recipe), "time-tiny", tmp_path / "log"))
         assert answer.error is None and answer.value is not None
         return answer.value
 
@@ -128,6 +128,22 @@ def test_steps_are_timed_and_nothing_is_left_behind(tiny: Recipe, tmp_path: Path
     # A thousand times the epochs, on whatever machine: far more time.
     assert seconds(10_000) > 20 * seconds(10)
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_the_images_of_a_score_are_timed(tiny: Recipe, tmp_path: Path) -> None:
+    def seconds(count: int, *, real: bool) -> float:
+        recipe = replace(tiny, data=DataSettings(source="digits"))
+        settings = ScoreSettings(metrics=("is",), count=count)
+        cell = Scoring(recipe=recipe, settings=settings, real=real)
+        timing = timing_job(cell, "time-scores", tmp_path / "log")
+        answer = perform(Job(**_with_tuples(json.loads(json_line(timing)))))
+        assert answer.error is None and answer.value is not None
+        return answer.value
+
+    few, many = seconds(100, real=False), seconds(100_000, real=False)
+    # A thousand times the images, on whatever machine; of real images, all 1,438 count.
+    assert 0 < 50 * few < many
+    assert few < seconds(100, real=True) < many
 
 
 def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from convergan.experiments.cells import Cell, Training, with_needs
+from convergan.experiments.cells import Cell, Ensemble, Scoring, Training, with_needs
 from convergan.experiments.plan import Entry, Missing, Plan
 from convergan.page.words import approximate_duration
 
@@ -25,7 +25,7 @@ class Choice:
 def chosen(
     plan: Plan,
     missing: Missing,
-    seconds: Callable[[Training], float],
+    seconds: Callable[[Training | Scoring], float],
     *,
     budget_seconds: float,
     workers: int,
@@ -38,7 +38,7 @@ def chosen(
     Args:
         plan: the table.
         missing: the cells to compute.
-        seconds: function that estimates the remaining time of a training.
+        seconds: function that estimates the remaining time of a training or a score; averaging takes none.
         budget_seconds: budget of wall-clock time.
         workers: number of workers that work at the same time.
     """
@@ -67,8 +67,8 @@ def chosen(
     return choice
 
 
-def _seconds(cell: Cell, seconds: Callable[[Training], float]) -> float:
-    return seconds(cell) if isinstance(cell, Training) else 0.0
+def _seconds(cell: Cell, seconds: Callable[[Training | Scoring], float]) -> float:
+    return 0.0 if isinstance(cell, Ensemble) else seconds(cell)
 
 
 def lines_of(choice: Choice, budget_seconds: float) -> list[str]:

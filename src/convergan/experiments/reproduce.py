@@ -15,7 +15,7 @@ from rich.console import Console
 from convergan.errors import UserError, printable
 from convergan.experiments.adopt import adopt
 from convergan.experiments.budget import Choice, chosen, lines_of
-from convergan.experiments.cells import Cell, Scoring, Training
+from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
 from convergan.experiments.display import Display
 from convergan.experiments.grid import grids_of
 from convergan.experiments.images import fingerprints_of, require_same_images
@@ -24,7 +24,7 @@ from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
 from convergan.experiments.summary import Summary, result_line, summaries
 from convergan.experiments.supervise import Progress, Supervisor
-from convergan.experiments.watch import TimeLeft, makespan, standing
+from convergan.experiments.watch import TimeLeft, makespan, pace, standing
 from convergan.experiments.work import timing_job
 from convergan.experiments.workers import Processes, Workers
 from convergan.files import make_folder, write_text
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SECONDS_PER_HOUR = 3600.0
 
 _MOST_TIMED = 16
-"""Largest number of trainings whose steps are timed at the same time: on a cluster, more have no more
+"""Largest number of cells whose steps are timed at the same time: on a cluster, more have no more
 neighbours on their nodes."""
 
 
@@ -185,11 +185,9 @@ def _compute(
     durations = [left.seconds(cell, standing(store, cell)) for cell in cells]
     if is_planned:
         seconds = makespan([duration or 0.0 for duration in durations], at_once)
-        scores = ", without scores" if any(isinstance(cell, Scoring) for cell in cells) else ""
         _say(
             console,
-            f"{len(cells)} cells, {at_once} at a time, will take about"
-            f" {approximate_duration(seconds)}{scores}",
+            f"{len(cells)} cells, {at_once} at a time, will take about {approximate_duration(seconds)}",
         )
     if dry_run:
         _say(console, "nothing was computed (--dry-run)")
@@ -224,49 +222,46 @@ def _time(
     console: Console,
     at_once: int,
 ) -> None:
-    """Lets workers time a few steps of the recipes of unknown duration; reports those that cannot be timed.
+    """Lets workers time a few steps of each recipe, and a few images of the scores, of unknown duration.
 
-    As many are timed at the same time as will train at the same time, since neighbours slow each other down;
-    the slowest of a recipe counts.
+    Reports what cannot be timed. As many are timed at the same time as will be computed at the same time,
+    since neighbours slow each other down; the slowest of each pace counts.
     """
     unknown = [
         cell
         for cell in cells
-        if isinstance(cell, Training) and left.seconds(cell, standing(store, cell)) is None
+        if not isinstance(cell, Ensemble) and left.seconds(cell, standing(store, cell)) is None
     ]
-    by_recipe = {cell.recipe.name: cell for cell in reversed(unknown)}
-    if by_recipe:
-        _say(console, f"timing a few steps of {', '.join(by_recipe)}")
-    count = max(len(by_recipe), min(at_once, len(unknown), _MOST_TIMED))
-    waiting = list(islice(cycle(by_recipe.values()), count)) if by_recipe else []
-    running: dict[str, Training] = {}
+    by_pace = {pace(cell): cell for cell in reversed(unknown)}
+    if by_pace:
+        _say(console, f"timing a few steps of {', '.join(by_pace)}")
+    count = max(len(by_pace), min(at_once, len(unknown), _MOST_TIMED))
+    waiting = list(islice(cycle(by_pace.values()), count)) if by_pace else []
+    running: dict[str, Training | Scoring] = {}
     slowest: dict[str, float] = {}
     while waiting or running:
         while waiting and workers.free() > 0:
-            training = waiting.pop()
-            name = training.recipe.name
-            job = timing_job(
-                training.recipe,
-                f"time-{name}-{len(waiting)}",
-                store.folder / "logs" / f"{name}.log",
-            )
-            running[job.name] = training
+            cell = waiting.pop()
+            name = pace(cell).replace(" ", "-")
+            log = store.folder / "logs" / f"{name}.log"
+            job = timing_job(cell, f"time-{name}-{len(waiting)}", log)
+            running[job.name] = cell
             workers.begin(job)
         for ended in workers.ended(1.0):
-            training, answer = running.pop(ended.job.name), ended.answer
-            name = training.recipe.name
+            cell, answer = running.pop(ended.job.name), ended.answer
+            name = pace(cell)
             if answer is None or answer.value is None:
                 error = ended.death if answer is None else answer.error
                 _say(console, f"{name}: could not be timed: {error}")
             else:
                 slowest[name] = max(answer.value, slowest.get(name, 0.0))
-                left.add_timing(training, slowest[name])
+                left.add_timing(cell, slowest[name])
 
 
 def _choice(
     plan: Plan, store: Store, missing: Missing, left: TimeLeft, budget: float, at_once: int
 ) -> Choice:
-    def seconds(cell: Training) -> float:
+    def seconds(cell: Training | Scoring) -> float:
         return left.seconds(cell, standing(store, cell)) or 0.0
 
     return chosen(plan, missing, seconds, budget_seconds=budget, workers=at_once)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convergan.experiments.cells import Cell, Training
+from convergan.experiments.cells import Cell, Scoring, Training
 from convergan.experiments.display import Display, Running
 from convergan.experiments.store import Store
 from convergan.experiments.watch import Standing, TimeLeft, makespan, standing, steps_kept
@@ -69,6 +69,7 @@ class Supervisor:
         self._every, self._weights = checkpoint_every_seconds, weights
         self._waiting: list[Cell] = []
         self._running: dict[str, Cell] = {}
+        self._begin_times: dict[str, float] = {}
         self._attempts: Counter[str] = Counter()
         self._steps_kept: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -130,6 +131,7 @@ class Supervisor:
         self._store.make_way(cell)
         self._running[cell.name] = cell
         self._attempts[cell.name] += 1
+        self._begin_times[cell.name] = time.monotonic()
         self._workers.begin(self._job(cell))
 
     def _job(self, cell: Cell) -> Job:
@@ -147,6 +149,8 @@ class Supervisor:
         if answer is None:
             self._begin_again(cell, ended.death)
         elif answer.ending == "done":
+            if isinstance(cell, Scoring):
+                self._left.add_timing(cell, time.monotonic() - self._begin_times[cell.name])
             self._succeed(cell)
         elif answer.ending == "busy":
             self._wait_for(cell, answer.error or "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from convergan.experiments.cells import Cell, Training
+from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
 from convergan.experiments.store import Store
 from convergan.json_files import parse_json_as
 from convergan.runs.checkpoints import checkpoint_steps
@@ -75,15 +75,15 @@ def steps_kept(store: Store, cell: Cell) -> int:
 
 
 class TimeLeft:
-    """Estimate of the time that cells still need, from the speed of trainings of the same recipe."""
+    """Estimate of the time that cells need, from other trainings of the same recipe and other scores."""
 
     def __init__(self) -> None:
         self._timed: dict[str, float] = {}
         self._per_epoch: dict[str, float] = {}
 
-    def add_timing(self, cell: Training, seconds: float) -> None:
-        """Adds the expected duration of one training of a recipe, from timed steps."""
-        self._timed[cell.recipe.name] = seconds
+    def add_timing(self, cell: Training | Scoring, seconds: float) -> None:
+        """Adds the duration of a cell: estimated from timed steps or images, or, of a score, measured."""
+        self._timed[pace(cell)] = seconds
 
     def observe(self, cell: Training, current: Standing) -> None:
         """Adds the speed of a training."""
@@ -91,9 +91,11 @@ class TimeLeft:
             self._per_epoch[cell.recipe.name] = current.seconds_per_epoch
 
     def seconds(self, cell: Cell, current: Standing | None) -> float | None:
-        """Time that a cell still needs; None where it is unknown. Averaging and scoring count as 0."""
-        if not isinstance(cell, Training):
+        """Time that a cell still needs; None where it is unknown. Averaging counts as 0."""
+        if isinstance(cell, Ensemble):
             return 0.0
+        if isinstance(cell, Scoring):
+            return self._timed.get(pace(cell))
         done = current.share if current else 0.0
         own = current.seconds_left if current else None
         if own is not None:
@@ -102,6 +104,14 @@ class TimeLeft:
         if name in self._per_epoch:
             return (1 - done) * epochs * self._per_epoch[name]
         return (1 - done) * self._timed[name] if name in self._timed else None
+
+
+def pace(cell: Training | Scoring) -> str:
+    """Name that cells of the same duration share: the recipe of trainings, the images of scores."""
+    if isinstance(cell, Training):
+        return cell.recipe.name
+    source = cell.recipe.data.source.replace("/", "-")
+    return f"scores of {f'{source} images' if cell.real else 'samples'}"
 
 
 def makespan(seconds: list[float], workers: int) -> float:

@@ -42,6 +42,9 @@ class Job:
     scoring: Mapping[str, Any] | None = None
     """The settings of a score."""
 
+    real: bool = False
+    """The training images are scored, not the samples of a generator."""
+
     weights: str | None = None
     """File of the Inception network's weights."""
 
@@ -88,20 +91,28 @@ def job_of(
         sha256=cell.sha256,
         checkpoint_every_seconds=checkpoint_every_seconds,
         members=tuple(str(member.absolute()) for member in members),
-        scoring=json_values(cell.settings) if isinstance(cell, Scoring) else None,
         weights=None if weights is None else str(weights.absolute()),
+        **_scoring(cell),
     )
 
 
-def timing_job(recipe: Recipe, name: str, log: Path) -> Job:
-    """The work of timing a few steps of a recipe."""
+def timing_job(cell: Training | Scoring, name: str, log: Path) -> Job:
+    """The work of timing a few steps of a training, or a few images of a score."""
     return Job(
         kind="time",
         name=name,
-        recipe=recipe_to_dict(recipe),
+        recipe=recipe_to_dict(cell.recipe),
         folder="",
         log=str(log.absolute()),
+        **_scoring(cell),
     )
+
+
+def _scoring(cell: Cell) -> dict[str, Any]:
+    """What a job has of a score, and of no other cell."""
+    if not isinstance(cell, Scoring):
+        return {}
+    return {"scoring": json_values(cell.settings), "real": cell.real}
 
 
 Ending = Literal["done", "failed", "stopped", "busy", "out of memory"]
@@ -186,7 +197,7 @@ def _score(job: Job, console: Console) -> None:
     score_samples(
         _recipe(job),
         Path(job.folder),
-        run=Path(job.members[0]) if job.members else None,
+        run=None if job.real else Path(job.members[0]),
         settings=ScoreSettings(**(job.scoring or {})),
         weights=None if job.weights is None else Path(job.weights),
         sha256=job.sha256,
@@ -194,6 +205,11 @@ def _score(job: Job, console: Console) -> None:
 
 
 def _time(job: Job, console: Console) -> float:
+    if job.scoring is not None:
+        from convergan.experiments.scoring import expected_scoring_seconds
+
+        settings = ScoreSettings(**job.scoring)
+        return expected_scoring_seconds(_recipe(job), settings, real=job.real)
     from convergan.training.duration import expected_seconds
 
     return expected_seconds(_recipe(job), console=console)
