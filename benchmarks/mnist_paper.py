@@ -7,13 +7,15 @@ numbers: the recipe as `train` runs it, and tests/authors, plain operations that
 Errors of 10,000 are those of the averaged weights after each epoch. The row also has the largest difference
 between two weights of the discriminators, divided by the largest weight. In float64 the two differ only by
 rounding, and by what training makes of it. 20 epochs take about two hours of one core in float64, half of
-that in float32. The rows are written after each epoch. The complete run is
+that in float32. The rows are written after each epoch; rows of other seeds stay in the JSON. The
+complete run is
 
     convergan train mnist-paper --data.path DIR --out runs/mnist-paper
 
 with `--resume` to continue; it takes 300 epochs.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -57,9 +59,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
     trainings: list[Both] = []
+    path = results_path("mnist-paper")
+    earlier: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
 
     def write() -> None:
-        write_rows("mnist-paper", [training.row() for training in trainings])
+        rows = {row["setting"].rpartition(",")[0]: row for row in earlier}
+        for training in trainings:
+            rows[training.setting] = training.row()
+        write_rows("mnist-paper", list(rows.values()))
 
     for seed in arguments.seeds:
         recipe = replace(
@@ -77,7 +84,7 @@ def main() -> None:
             if arguments.dtype == "float64":
                 stack.enter_context(in_double())
             training.train(patched, preparation.split.training)
-    print(results_path("mnist-paper"))
+    print(path)
 
 
 class Both(Silent):
@@ -100,6 +107,7 @@ class Both(Silent):
         write: Callable[[], None],
     ) -> None:
         self.recipe = recipe
+        self.setting = f"mnist, {recipe.labels} labels, seed {recipe.seed}"
         self.dtype = dtype
         self.write = write
         self.images = DeviceImages(images, CPU, resident_bytes=10**9)
@@ -112,8 +120,7 @@ class Both(Silent):
         """The row of the epochs that both have had."""
         return row(
             claim="mnist-paper errs as an independent re-implementation of the authors' script",
-            setting=f"mnist, {self.recipe.labels} labels, seed {self.recipe.seed},"
-            f" after epoch {len(self.differences)}",
+            setting=f"{self.setting}, after epoch {len(self.differences)}",
             device=device_name(CPU),
             precision=self.dtype,
             ours=self.errors["ours"][-1],

@@ -67,3 +67,10 @@ def test_mnist_paper_beside_the_re_implementation(
     assert row["ours_by_epoch"] == row["peer_by_epoch"] and len(row["ours_by_epoch"]) == 2
     assert 0 < max(row["relative_difference_by_epoch"]) < 1e-8
     assert (row["ours"], row["precision"]) == (row["ours_by_epoch"][-1], "float64")
+    options = ["--data", data, "--epochs", 1, "--seeds", 1, "--threads", 1]
+    rows = command(mnist_paper, monkeypatch, *options)
+    assert [row["setting"].partition(" labels, ")[2] for row in rows] == [
+        "seed 0, after epoch 2",
+        "seed 1, after epoch 1",
+    ]
+    assert [row["precision"] for row in rows] == ["float64", "float32"]
