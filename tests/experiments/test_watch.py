@@ -85,8 +85,8 @@ def test_the_duration_of_a_score_is_that_of_another_one_of_its_kind(cell: Traini
     left.add_timing(cell, 120.0)
     assert left.seconds(samples, None) is None and left.seconds(real, None) is None
     left.add_timing(samples, 60.0)
-    other = replace(cell.recipe, name="other", seed=5)
-    assert left.seconds(Scoring(recipe=other, settings=settings), None) == 60
+    another_recipe = replace(cell.recipe, name="another", seed=5)
+    assert left.seconds(Scoring(recipe=another_recipe, settings=settings), None) == 60
     assert left.seconds(real, None) is None and left.seconds(cell, None) == 120
     assert left.seconds(Ensemble(members=(cell,)), None) == 0
 

@@ -140,10 +140,10 @@ def test_the_images_of_a_score_are_timed(tiny: Recipe, tmp_path: Path) -> None:
         assert answer.error is None and answer.value is not None
         return answer.value
 
-    few, many = seconds(100, real=False), seconds(100_000, real=False)
+    short, long = seconds(100, real=False), seconds(100_000, real=False)
     # A thousand times the images, on whatever machine; of real images, all 1,438 count.
-    assert 0 < 50 * few < many
-    assert few < seconds(100, real=True) < many
+    assert 0 < 50 * short < long
+    assert short < seconds(100, real=True) < long
 
 
 def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(

@@ -109,7 +109,7 @@ def timing_job(cell: Training | Scoring, name: str, log: Path) -> Job:
 
 
 def _scoring(cell: Cell) -> dict[str, Any]:
-    """What a job has of a score, and of no other cell."""
+    """The fields of a job that only scores have."""
     if not isinstance(cell, Scoring):
         return {}
     return {"scoring": json_values(cell.settings), "real": cell.real}
