@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    trainings: list[Both] = []
+    trainings: list[PairedTraining] = []
 
     def write() -> None:
         write_rows("mnist-paper", [training.row() for training in trainings])
@@ -71,7 +71,7 @@ def main() -> None:
         )
         preparation = prepare(recipe, None, processes=1)
         test = preparation.data.test
-        training = Both(recipe, arguments.dtype, test.images, test.labels, write)
+        training = PairedTraining(recipe, arguments.dtype, test.images, test.labels, write)
         trainings.append(training)
         with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
             if arguments.dtype == "float64":
@@ -80,7 +80,7 @@ def main() -> None:
     print(results_path("mnist-paper"))
 
 
-class Both(Silent):
+class PairedTraining(Silent):
     """The recipe's training, and each of its steps once more by the re-implementation.
 
     Args:
@@ -130,7 +130,7 @@ class Both(Silent):
         recorded = record(patch)
         step = Game.step
 
-        def both(game: Game, state: Any, rate: float) -> Any:
+        def paired_step(game: Game, state: Any, rate: float) -> Any:
             if self.authors is None:
                 self.authors = re_implementation(game, recorded)
             recorded.clear()
@@ -138,7 +138,7 @@ class Both(Silent):
             step_alike(recorded, self.authors, 1, "squared", rate)
             return result
 
-        patch.setattr(Game, "step", both)
+        patch.setattr(Game, "step", paired_step)
         fit(CPU, self.recipe, data, observer=self)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
