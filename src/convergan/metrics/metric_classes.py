@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -17,8 +18,8 @@ from convergan.metrics.requirements import require_finite, require_matrix
 class MetricClass(_TorchmetricsMetric):
     """Base of the metric classes.
 
-    Sums stay float64 whatever the network is converted to, by `half()`, `to(torch.bfloat16)` or `set_dtype`.
-    `plot` takes the mean of a result with a mean and a standard deviation.
+    States stay as they are if the network is converted, by `half()`, `to(torch.bfloat16)` or `set_dtype`:
+    sums are float64. States that are loaded from a `state_dict` continue, independent of it.
     """
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
@@ -48,6 +49,27 @@ class MetricClass(_TorchmetricsMetric):
             setattr(self, name, _moved(state, self.device))
             self._defaults[name] = _moved(default, self.device)
         return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *arguments: Any
+    ) -> None:
+        for name, default in self._defaults.items():
+            loaded = state_dict.get(prefix + name)
+            if not isinstance(loaded, Tensor) or not isinstance(default, Tensor):
+                continue
+            # A length of 0 is one that the first images set.
+            expected = [size or "any" for size in default.shape]
+            fits = [own in ("any", size) for own, size in zip(expected, loaded.shape, strict=False)]
+            if loaded.ndim != default.ndim or not all(fits):
+                raise UserError(
+                    f"state_dict: expected {prefix}{name} of the shape [{', '.join(map(str, expected))}], got"
+                    f" {list(loaded.shape)}"
+                )
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        for name in self._defaults:
+            # `update` adds to sums in place: the dictionary, which may be loaded again, keeps its own.
+            setattr(self, name, deepcopy(_moved(getattr(self, name), self.device)))
+        self._computed = None
 
 
 class FeaturesAlone(nn.Module):
