@@ -90,14 +90,14 @@ def test_outputs_that_are_not_finite_name_the_image_and_add_nothing(
     broken[13] = 1e30
     with pytest.raises(UserError, match=r"of the network: expected finite numbers.* in row 13$"):
         add(metric, broken)
-    for one in (metric, untouched):
-        add(one, images)
+    for started in (metric, untouched):
+        add(started, images)
     assert value(metric) == value(untouched)
 
 
 @pytest.mark.parametrize("build", CLASSES)
 @pytest.mark.parametrize(
-    ("reshape", "got"),
+    ("reshape", "described"),
     [
         (lambda x: x[:, 0], r"float32 \[6\]"),
         (lambda x: x[:, :, None, None], r"float32 \[6, 6, 1, 1\]"),
@@ -107,11 +107,13 @@ def test_outputs_that_are_not_finite_name_the_image_and_add_nothing(
     ],
     ids=["flat", "maps", "rows", "integers", "tuple"],
 )
-def test_outputs_of_another_shape_are_named(build: Callable, reshape: Callable, got: str) -> None:
+def test_outputs_of_another_shape_are_named(
+    build: Callable, reshape: Callable, described: str
+) -> None:
     """A batch of as many images as features made a distance of features of one number each."""
     metric = build(Reshaped(reshape))
     with pytest.raises(
-        UserError, match=rf"^\w+ of the network: expected floats \[6, \w+\], got {got}$"
+        UserError, match=rf"^\w+ of the network: expected floats \[6, \w+\], got {described}$"
     ):
         add(metric, torch.randn(6, 6))
 
@@ -164,9 +166,9 @@ def test_options_without_effect_are_refused(metric: type, options: dict[str, Any
 def test_a_saved_state_goes_on(build: Callable, images: Tensor, tmp_path: Path) -> None:
     """The images have no indices: those after the restart follow those before."""
     network = Linear()
-    whole, first = build(network), build(network)
+    uninterrupted, first = build(network), build(network)
     for part in images.split(20):
-        add(whole, part)
+        add(uninterrupted, part)
     first.persistent(True)
     add(first, images[:20])
     torch.save(first.state_dict(), tmp_path / "state.pt")
@@ -177,22 +179,22 @@ def test_a_saved_state_goes_on(build: Callable, images: Tensor, tmp_path: Path) 
         resumed.load_state_dict(state)
         for part in images[20:].split(20):
             add(resumed, part)
-        assert value(resumed) == value(whole)
+        assert value(resumed) == value(uninterrupted)
     # A result from before loading is not returned again.
-    whole.load_state_dict(state)
+    uninterrupted.load_state_dict(state)
     for part in images[20:].split(20):
-        add(whole, part)
-    assert value(whole) == value(resumed)
+        add(uninterrupted, part)
+    assert value(uninterrupted) == value(resumed)
 
 
 def test_a_state_of_other_settings_is_refused(images: Tensor) -> None:
-    other = InceptionScore(nn.Identity(), count=COUNT, splits=5)
-    other.persistent(True)
-    other.update(images)
+    with_five_splits = InceptionScore(nn.Identity(), count=COUNT, splits=5)
+    with_five_splits.persistent(True)
+    with_five_splits.update(images)
     with pytest.raises(
         UserError, match=r"^state_dict: expected sums of the shape \[4, any\], got \[5, 4\]$"
     ):
-        inception_score(nn.Identity()).load_state_dict(other.state_dict())
+        inception_score(nn.Identity()).load_state_dict(with_five_splits.state_dict())
 
 
 @pytest.mark.parametrize("build", CLASSES)

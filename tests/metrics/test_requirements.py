@@ -69,7 +69,7 @@ def test_a_value_that_is_not_finite_is_named(
 
 @pytest.mark.parametrize(("name", "columns", "call"), CALLS)
 @pytest.mark.parametrize(
-    ("wrong", "got"),
+    ("wrong", "described"),
     [
         (features()[:, 0], "float32 [501]"),
         (features().view(501, 8, 1, 1), "float32 [501, 8, 1, 1]"),
@@ -81,9 +81,9 @@ def test_a_value_that_is_not_finite_is_named(
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_another_shape_or_type_is_named(
-    name: str, columns: str, call: Function, wrong: Any, got: str
+    name: str, columns: str, call: Function, wrong: Any, described: str
 ) -> None:
-    message = f"{name}: expected floats [images, {columns}], got {got}"
+    message = f"{name}: expected floats [images, {columns}], got {described}"
     with pytest.raises(UserError, match=f"^{re.escape(message)}$"):
         call(wrong)
 

@@ -1,8 +1,7 @@
-"""What the metric classes add to those of torchmetrics: any network, checked features, sums in float64."""
+"""Base of the metric classes: torchmetrics with any network, checked features, and sums in float64."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -67,8 +66,9 @@ class MetricClass(_TorchmetricsMetric):
                 )
         super()._load_from_state_dict(state_dict, prefix, *arguments)
         for name in self._defaults:
-            # `update` adds to sums in place: the dictionary, which may be loaded again, keeps its own.
-            setattr(self, name, deepcopy(_moved(getattr(self, name), self.device)))
+            # `update` adds in place: the dictionary, which may be loaded again, keeps its own sums and lists.
+            state = _moved(getattr(self, name), self.device)
+            setattr(self, name, state.clone() if isinstance(state, Tensor) else state)
         self._computed = None
 
 
