@@ -265,6 +265,18 @@ def test_subsets_are_those_of_the_indices(images: Tensor) -> None:
     assert shuffled.compute() != plain.compute()
 
 
+@pytest.mark.parametrize("build", [FrechetInceptionDistance, KernelInceptionDistance])
+def test_real_images_that_are_kept_count_once(build: Callable, images: Tensor) -> None:
+    updated, called = (build(Linear(), reset_real_features=False) for _ in range(2))
+    called.load_state_dict(updated.state_dict())
+    for metric in (updated, called):
+        metric.update(images + 1, real=True)
+    for part in images.split(20):
+        updated.update(part, real=False)
+        called(part, real=False)
+    assert value(called) == value(updated)
+
+
 @pytest.mark.parametrize(
     ("indices", "message"),
     [

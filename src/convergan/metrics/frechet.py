@@ -19,8 +19,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
 from convergan.errors import UserError, quoted
 from convergan.metrics.metric import GaussianStatistics
 from convergan.metrics.metric_classes import (
+    DistanceClass,
     FeaturesAlone,
-    MetricClass,
     refuse_options_without_effect,
 )
 from convergan.metrics.requirements import require_features
@@ -161,7 +161,7 @@ def require_statistics(name: str, statistics: Any, features: int | None = None) 
             raise UserError(f"{name}: expected a finite {part}, got NaN or infinity")
 
 
-class FrechetInceptionDistance(MetricClass, _TorchmetricsFID):
+class FrechetInceptionDistance(DistanceClass, _TorchmetricsFID):  # type: ignore[override]
     """FID as a torchmetrics metric, for any network, with the distance computed in float64.
 
         fid = FrechetInceptionDistance(load_inception())

@@ -29,8 +29,8 @@ from convergan.metrics.metric import (
     require_images,
 )
 from convergan.metrics.metric_classes import (
+    DistanceClass,
     FeaturesAlone,
-    MetricClass,
     refuse_options_without_effect,
 )
 from convergan.metrics.pairs import BLOCK, REFERENCE, PairMetric, PairWork, walk_pairs
@@ -143,7 +143,7 @@ def kernel_distance_of_subsets(
     return SubsetDistance(values.mean(), values.std(correction=0))
 
 
-class KernelInceptionDistance(MetricClass, _TorchmetricsKID):
+class KernelInceptionDistance(DistanceClass, _TorchmetricsKID):  # type: ignore[override]
     """KID as a torchmetrics metric, for any network, with seeded subsets and float64.
 
     It keeps the features of all images. `persistent(True)` puts them into the `state_dict`, from which they

@@ -72,6 +72,21 @@ class MetricClass(_TorchmetricsMetric):
         self._computed = None
 
 
+class DistanceClass(MetricClass):
+    """Base of the classes of a distance from real images, which `reset` may keep."""
+
+    reset_real_features: bool
+
+    @property
+    def full_state_update(self) -> bool:  # type: ignore[override]
+        """True if `reset` keeps the real images.
+
+        torchmetrics then computes the result of a call apart from the state. Otherwise it resets the state and
+        adds the former one afterwards, real images included.
+        """
+        return not self.reset_real_features
+
+
 class FeaturesAlone(nn.Module):
     """The features of a network's output, checked, as torchmetrics expects them.
 
