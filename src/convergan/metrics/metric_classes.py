@@ -81,8 +81,8 @@ class DistanceClass(MetricClass):
     def full_state_update(self) -> bool:  # type: ignore[override]
         """True if `reset` keeps the real images.
 
-        torchmetrics then computes the result of a call apart from the state. Otherwise it resets the state and
-        adds the former one afterwards, real images included.
+        torchmetrics then computes the result of a call apart from the state. Otherwise it would reset the
+        state and add the former one afterwards, real images included.
         """
         return not self.reset_real_features
 
