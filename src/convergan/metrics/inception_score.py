@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
-from torchmetrics import Metric as _TorchmetricsMetric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from convergan.distributed import ranks
@@ -29,7 +28,14 @@ from convergan.metrics.metric import (
     Reference,
     Spread,
 )
+from convergan.metrics.metric_classes import MetricClass
 from convergan.metrics.modes import evaluation_mode
+from convergan.metrics.requirements import (
+    described,
+    require_indices,
+    require_logits,
+    require_matrix,
+)
 from convergan.metrics.steps import Progress, Steps
 from convergan.statistics.intervals import Interval
 
@@ -54,6 +60,11 @@ FEWEST_SPLITS = 8
 
 _CHUNK = 1024
 
+_REPEATED = (
+    "; a DistributedSampler repeats images to give all processes equally many: give process r of n the images"
+    " r, r + n, r + 2 n and so on instead"
+)
+
 
 class SplitScore(NamedTuple):
     """Mean and standard deviation of a score over the parts of the images."""
@@ -65,15 +76,17 @@ class SplitScore(NamedTuple):
     """Standard deviation of the population of parts: the variance is divided by their number."""
 
 
-class InceptionScore(_TorchmetricsMetric):
+class InceptionScore(MetricClass):
     """Inception score of the images given to `update`, as a torchmetrics metric.
 
     The memory that it uses does not grow with the number of images, but this number must be known beforehand.
+    The sums that it keeps are float64, also of a network in half precision. `persistent(True)` puts them into
+    the `state_dict`, from which they continue.
 
     Args:
-        network: a module that turns the images into logits [batch, classes], or into an output with a field
-            `logits`; `load_inception()` in the paper, `nn.Identity()` if `update` gets logits. It is used in
-            evaluation mode, and left in the mode that it was in.
+        network: a module that turns the images into logits [batch, classes], floats, or into an output with a
+            field `logits`; `load_inception()` in the paper, `nn.Identity()` if `update` gets logits. It is
+            used in evaluation mode, and left in the mode that it was in.
         count: number of images, on all ranks together; at least `splits`.
         protocol: `paper`: contiguous parts of the images in their order. `shuffled`: contiguous parts of a
             random order, drawn by NumPy's `RandomState(seed)`.
@@ -88,6 +101,7 @@ class InceptionScore(_TorchmetricsMetric):
     higher_is_better = True
     is_differentiable = False
     full_state_update = False
+    plot_lower_bound = 1.0
 
     sums: Tensor
     negative_entropies: Tensor
@@ -107,7 +121,6 @@ class InceptionScore(_TorchmetricsMetric):
         self.network = network
         self.count = count
         self._parts = torch.from_numpy(split_of_images(count, protocol, splits=splits, seed=seed))
-        self._image_count = 0
         self.splits = splits
         zeros = torch.zeros(splits, dtype=torch.float64)
         # The number of classes is known from the first images on.
@@ -128,25 +141,32 @@ class InceptionScore(_TorchmetricsMetric):
                 previous call, which needs a single process.
 
         Raises:
+            UserError: the network's logits are not floats [batch, classes], or have NaN, +inf or nothing but
+                -inf for an image; or indices are not integers, one for each image.
             ValueError: indices are out of range, or missing although there are several processes.
         """
         with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
         logits = getattr(output, "logits", output)
+        name = "logits of the network"
+        require_matrix(name, logits, len(images), self.sums.shape[1] or "classes")
+        require_logits(name, logits)
         if indices is None:
             if ranks() > 1:
                 raise ValueError(
                     "indices: expected the place of each image among all, as there are several processes,"
-                    " got None"
+                    " got None; a data set that returns each image with its place gives them"
                 )
-            indices = torch.arange(self._image_count, self._image_count + len(logits))
+            # From the state, so that a metric that is loaded goes on where the saved one was.
+            first = int(self.counts.sum())
+            indices = torch.arange(first, first + len(logits))
+        require_indices(indices, len(logits))
         indices = indices.cpu()
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < self.count):
             raise ValueError(
                 f"indices: expected places from 0 to {self.count - 1}, as count is {self.count},"
                 f" got {int(indices.min())} to {int(indices.max())}"
             )
-        self._image_count += len(logits)
         parts = self._parts[indices].to(logits.device, torch.int64)
         if self.sums.shape[1] == 0:
             self.sums = self.sums.new_zeros(self.splits, logits.shape[1])
@@ -179,7 +199,11 @@ class InceptionScore(_TorchmetricsMetric):
         """
         image_count = int(self.counts.sum())
         if image_count != self.count:
-            raise ValueError(f"count: expected {self.count} images, got {image_count}")
+            repeated = image_count > self.count and ranks() > 1
+            raise ValueError(
+                f"count: expected {self.count} images, got {image_count}"
+                f"{_REPEATED if repeated else ''}"
+            )
         expected = self._parts.bincount(minlength=self.splits)
         for part, (expected_count, count) in enumerate(
             zip(expected.tolist(), self.counts.tolist(), strict=True)
@@ -193,11 +217,6 @@ class InceptionScore(_TorchmetricsMetric):
             self.sums / self.counts.unsqueeze(1), self.negative_entropies / self.counts
         )
         return SplitScore(scores.mean(), scores.std(correction=0))
-
-    def reset(self) -> None:
-        """Forgets all images."""
-        super().reset()
-        self._image_count = 0
 
     def _sync_dist(
         self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None
@@ -253,18 +272,36 @@ def divergences(
     The Inception score is the exponential of its mean. Single images are ranked "by Inception score" by it.
 
     Args:
-        logits: logits of all images.
+        logits: logits of all images, floats; -inf for a probability of 0.
         marginal: p(y); None: the mean of p(y|x) over these images.
+
+    Raises:
+        UserError: an argument has another shape; the logits of an image have NaN, +inf or nothing but
+            -inf; or p(y) is below 0 or not finite.
     """
-    if marginal is None:
+    require_matrix("logits", logits, columns="classes")
+    if marginal is not None:
+        _require_marginal(marginal, logits.shape[1])
+    else:
         marginal = marginal_of(logits)
     result = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
     for first in range(0, len(logits), _CHUNK):
-        probabilities = logits[first : first + _CHUNK].double().softmax(dim=1)
+        chunk = logits[first : first + _CHUNK]
+        # Chunk by chunk, as the logits may be in a file.
+        require_logits("logits", chunk, first)
+        probabilities = chunk.double().softmax(dim=1)
         # Where p(y|x) is 0 the term is 0, whatever p(y).
         cross = torch.special.xlogy(probabilities, marginal.to(logits.device)).sum(dim=1)
         result[first : first + _CHUNK] = negative_entropy(probabilities) - cross
     return result
+
+
+def _require_marginal(marginal: Tensor, classes: int) -> None:
+    if not isinstance(marginal, Tensor) or marginal.shape != (classes,):
+        raise UserError(f"marginal: expected floats [{classes}], got {described(marginal)}")
+    bad = marginal[~(marginal.isfinite() & (marginal >= 0))]
+    if len(bad):
+        raise UserError(f"marginal: expected probabilities, got {float(bad[0])}")
 
 
 def marginal_of(logits: Float[Tensor, "images classes"]) -> Float[Tensor, "classes"]:
