@@ -177,7 +177,7 @@ def error_rates(plan: Plan, cells: Cells) -> dict[str, dict[str, dict[int, dict[
     """The cells that there are, by row, variant and draw."""
     by_row: dict[str, dict[str, dict[int, dict[str, Any]]]] = {}
     for name, variant, draw in plan.trainings():
-        cell = cells.found(plan.cell(name, variant, draw))
+        cell = cells.load(plan.cell(name, variant, draw))
         if cell is not None:
             rate = 100 * cell["test_errors"] / cell["test_size"]
             by_row.setdefault(name, {}).setdefault(variant, {})[draw] = {**cell, "rate": rate}

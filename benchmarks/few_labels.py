@@ -161,7 +161,7 @@ def summaries(plan: Plan, cells: Cells) -> dict[str, dict[str, Summary]]:
     for name in plan.tasks:
         for method in plan.methods:
             by_draw = {
-                draw: cells.found(plan.cell(name, method, draw)) for draw in range(plan.draws)
+                draw: cells.load(plan.cell(name, method, draw)) for draw in range(plan.draws)
             }
             done = {draw: cell for draw, cell in by_draw.items() if cell is not None}
             if done:

@@ -40,18 +40,18 @@ def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, 
     turns = [[next(training) for training in group] for group in trainings]
     joint = JointGame(turns[1])
 
-    def apart() -> None:
+    def step_apart() -> None:
         for place, training in enumerate(trainings[0]):
             turn = turns[0][place]
             turns[0][place] = training.send(turn.game.step(turn.state, turn.learning_rate))
 
-    def together() -> None:
+    def step_together() -> None:
         results = joint.step(turns[1])
         turns[1] = [
             training.send(result) for training, result in zip(trainings[1], results, strict=True)
         ]
 
-    return {"ours": together, "apart": apart}
+    return {"ours": step_together, "apart": step_apart}
 
 
 CLAIMS = {

@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    trainings: list[Both] = []
+    trainings: list[PairedTraining] = []
     path = results_path("mnist-paper")
     earlier: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
 
@@ -78,7 +78,7 @@ def main() -> None:
         )
         preparation = prepare(recipe, None, processes=1)
         test = preparation.data.test
-        training = Both(recipe, arguments.dtype, test.images, test.labels, write)
+        training = PairedTraining(recipe, arguments.dtype, test.images, test.labels, write)
         trainings.append(training)
         with pytest.MonkeyPatch.context() as patched, ExitStack() as stack:
             if arguments.dtype == "float64":
@@ -87,7 +87,7 @@ def main() -> None:
     print(path)
 
 
-class Both(Silent):
+class PairedTraining(Silent):
     """The recipe's training, and each of its steps once more by the re-implementation.
 
     Args:
@@ -137,7 +137,7 @@ class Both(Silent):
         recorded = record(patch)
         step = Game.step
 
-        def both(game: Game, state: Any, rate: float) -> Any:
+        def paired_step(game: Game, state: Any, rate: float) -> Any:
             if self.authors is None:
                 self.authors = re_implementation(game, recorded)
             recorded.clear()
@@ -145,7 +145,7 @@ class Both(Silent):
             step_alike(recorded, self.authors, 1, "squared", rate)
             return result
 
-        patch.setattr(Game, "step", both)
+        patch.setattr(Game, "step", paired_step)
         fit(CPU, self.recipe, data, observer=self)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:

@@ -129,7 +129,7 @@ class Session:
             ]
         if stage.name == "kernels":
             sizes = ["--batch", "4", "--timed-batch", "4"] if arguments.small else []
-            return [self.benchmark("kernels"), "--compile", self.both, *computed, *sizes]
+            return [self.benchmark("kernels"), "--compile", self.compile_option, *computed, *sizes]
         if stage.name == TRAINING:
             return self.training_words()
         kind = stage.name.partition("-")[2]
@@ -137,10 +137,15 @@ class Session:
         if kind == "epoch":
             words += ["--compile", "on" if self.compiled(recipe) else "off"]
             return [*words, *(["--epochs", "1"] if arguments.small else [])]
-        return [*words, "--compile", self.both, *(["--steps", "1"] if arguments.small else [])]
+        return [
+            *words,
+            "--compile",
+            self.compile_option,
+            *(["--steps", "1"] if arguments.small else []),
+        ]
 
     @property
-    def both(self) -> str:
+    def compile_option(self) -> str:
         """The value of --compile: nothing is compiled where the command is only tried."""
         return "off" if self.arguments.small else "both"
 

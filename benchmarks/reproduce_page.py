@@ -228,7 +228,7 @@ def draw_curves(path: Path, expected_curves: list[ExpectedCurve]) -> None:
 def _curves_section() -> str:
     rows = [
         f"| {curve.recipe} | {curve.labels} | {', '.join(map(str, curve.seeds))} |"
-        f" {_at(curve, 10)} | {_at(curve, 50)} | {_at(curve, curve.epochs[-1])} |"
+        f" {_rate_text(curve, 10)} | {_rate_text(curve, 50)} | {_rate_text(curve, curve.epochs[-1])} |"
         for curve in curves()
     ]
     table = "\n".join(
@@ -247,7 +247,7 @@ def _curves_section() -> str:
     )
 
 
-def _at(curve: ExpectedCurve, epoch: int) -> str:
+def _rate_text(curve: ExpectedCurve, epoch: int) -> str:
     if epoch not in curve.epochs:
         return ""
     place = curve.epochs.index(epoch)

@@ -275,14 +275,14 @@ def _row(
     return result
 
 
-def _given(lines: np.ndarray) -> np.ndarray:
-    """[given, 3]: those with an interval."""
+def _finite_lines(lines: np.ndarray) -> np.ndarray:
+    """Lines that have an interval, [lines, 3]."""
     return lines[np.isfinite(lines[:, 1])]
 
 
 def _missed(lines: np.ndarray, truth: float) -> tuple[float, float]:
     """Shares of intervals above the truth and below it; NaN without intervals."""
-    finite = _given(lines)
+    finite = _finite_lines(lines)
     if not len(finite):
         return np.nan, np.nan
     return float(np.mean(finite[:, 1] > truth)), float(np.mean(finite[:, 2] < truth))
@@ -298,7 +298,7 @@ def _interval_of_rate(rate: float, draws: int) -> list[float]:
 
 
 def _width(lines: np.ndarray, spread: float) -> float:
-    finite = _given(lines)
+    finite = _finite_lines(lines)
     if not len(finite):
         return np.nan
     return float(np.mean(finite[:, 2] - finite[:, 1]) / (2 * 1.96 * spread))
@@ -327,7 +327,7 @@ def main(words: Sequence[str] | None = None) -> None:
     failed = cells.run(todo, lambda cell: draw(*by_cell[cell.name]))
     rows = []
     for setting in SETTINGS:
-        parts = [cells.found(setting.cell(part)) for part in range(setting.parts)]
+        parts = [cells.load(setting.cell(part)) for part in range(setting.parts)]
         finished = [part for part in parts if part is not None]
         if finished:
             rows += rows_of(setting, finished)

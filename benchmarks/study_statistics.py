@@ -195,7 +195,7 @@ def difference_cases() -> Iterator[Case]:
             setting=_setting(*setting),
             peer_name="Welch's t over participants alone",
             unit=_SIGNIFICANT,
-            measure=partial(_of_one_generator, setting),
+            measure=partial(_false_alarms_of_one_generator, setting),
         )
     for timed in TIMED_SETTINGS:
         yield Case(
@@ -204,7 +204,7 @@ def difference_cases() -> Iterator[Case]:
             setting=_timed_setting(320, *timed),
             peer_name="the interval of their ratio over participants alone",
             unit=_SIGNIFICANT,
-            measure=partial(_of_one_threshold, timed),
+            measure=partial(_false_alarms_of_one_threshold, timed),
         )
     yield Case(
         table="power",
@@ -212,11 +212,11 @@ def difference_cases() -> Iterator[Case]:
         setting=f"78.7 % against 71.4 %, {PARTICIPANTS} participants an arm, {TRIALS} votes each",
         peer_name="power_of_difference",
         unit=_SIGNIFICANT,
-        measure=_of_the_paper,
+        measure=_power_of_paper_study,
     )
 
 
-def _of_one_generator(setting: tuple[int, int, int, float], runs: int) -> Measured:
+def _false_alarms_of_one_generator(setting: tuple[int, int, int, float], runs: int) -> Measured:
     participants, trials, pool, image_stdev = setting
     rng = np.random.default_rng([participants, pool])
     crossed, alone = [], []
@@ -230,7 +230,7 @@ def _of_one_generator(setting: tuple[int, int, int, float], runs: int) -> Measur
     return {"ours": np.mean(crossed), "peer": np.mean(alone)}
 
 
-def _of_one_threshold(setting: tuple[int, int, float, float], runs: int) -> Measured:
+def _false_alarms_of_one_threshold(setting: tuple[int, int, float, float], runs: int) -> Measured:
     trials, pool, image_stdev, slope = setting
     rng = np.random.default_rng([trials, pool])
     crossed, alone = [], []
@@ -246,7 +246,7 @@ def _of_one_threshold(setting: tuple[int, int, float, float], runs: int) -> Meas
     return {"ours": np.mean(crossed), "peer": np.mean(alone)}
 
 
-def _of_the_paper(runs: int) -> Measured:
+def _power_of_paper_study(runs: int) -> Measured:
     rng = np.random.default_rng(3)
     significant = [
         _p_value(_estimates(simulated_votes(rng, {"a": 0.787, "b": 0.714}))) < 0.05
@@ -338,12 +338,12 @@ def arms_cases() -> Iterator[Case]:
             setting=f"{arms} arms of 25 participants, {TRIALS} votes each",
             peer_name="whether 10,000 permutations could find a difference at all",
             unit="share of studies with some p (Holm) below .05",
-            measure=partial(_of_many_arms, arms),
+            measure=partial(_false_alarms_of_many_arms, arms),
             divisor=max(1, arms // 5),
         )
 
 
-def _of_many_arms(arms: int, runs: int) -> Measured:
+def _false_alarms_of_many_arms(arms: int, runs: int) -> Measured:
     pairs = arms * (arms - 1) // 2
     equal = [_arms_that_differ(arms, 0.0, seed) for seed in range(runs)]
     unequal = [_arms_that_differ(arms, 0.35, seed) for seed in range(max(2, runs // 8))]
@@ -381,11 +381,13 @@ def threshold_cases() -> Iterator[Case]:
                 setting=_timed_setting(truth, *setting),
                 peer_name="what the mean exposure after 40 trials reads, in multiples of the truth",
                 unit=_HOLDS,
-                measure=partial(_of_threshold, truth, setting),
+                measure=partial(_coverage_of_threshold, truth, setting),
             )
 
 
-def _of_threshold(truth: float, setting: tuple[int, int, float, float], runs: int) -> Measured:
+def _coverage_of_threshold(
+    truth: float, setting: tuple[int, int, float, float], runs: int
+) -> Measured:
     trials, pool, image_stdev, slope = setting
     rng = np.random.default_rng([truth, trials, pool])
     values, covered, late, reaches = [], [], [], []

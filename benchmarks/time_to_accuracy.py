@@ -215,7 +215,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
             entry["what"],
             str(entry["labels"]),
             str(entry["seed"]),
-            *(_shown(entry, seconds[f"{target:.1%}"]) for target in TARGETS),
+            *(_seconds_text(entry, seconds[f"{target:.1%}"]) for target in TARGETS),
             f"{100 * entry['last_errors'] / entry['test_size']:.2f} %",
         )
     console.print(table)
@@ -235,7 +235,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
         )
 
 
-def _shown(entry: Record, seconds: float | None) -> str:
+def _seconds_text(entry: Record, seconds: float | None) -> str:
     return f"not in {entry['seconds_in_all']:.0f} s" if seconds is None else f"{seconds:.0f} s"
 
 

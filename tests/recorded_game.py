@@ -62,7 +62,7 @@ def record(patch: pytest.MonkeyPatch) -> Recorded:
     """Makes every game that is built from now on keep what it is given, in torch's default precision."""
     recorded = Recorded()
 
-    def kept(owner: Any, name: str, records: list[Any]) -> None:
+    def record_calls(owner: Any, name: str, records: list[Any]) -> None:
         function = getattr(owner, name)
 
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -103,9 +103,9 @@ def record(patch: pytest.MonkeyPatch) -> Recorded:
     patch.setattr(players, "build_discriminator", build)
     for module in (players, batch):
         patch.setattr(module, "to_network", in_default_precision(module.to_network))
-    kept(BatchSource, "real", recorded.real)
-    kept(BatchSource, "matched", recorded.matched)
-    kept(Game, "latent", recorded.latents)
+    record_calls(BatchSource, "real", recorded.real)
+    record_calls(BatchSource, "matched", recorded.matched)
+    record_calls(Game, "latent", recorded.latents)
     return recorded
 
 

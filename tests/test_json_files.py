@@ -30,14 +30,14 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class Record:
     name: str
     count: Annotated[int, Ge(0)] = 3
     interval: Interval | None = None
-    parts: tuple["Found", ...] = ()
+    parts: tuple["Record", ...] = ()
 
 
-EXAMPLE = Found(name="ü", interval=Interval(0.5, math.inf), parts=(Found(name="part"),))
+EXAMPLE = Record(name="ü", interval=Interval(0.5, math.inf), parts=(Record(name="part"),))
 
 
 def test_numbers_stand_on_one_line_and_come_back(tmp_path: Path) -> None:
@@ -137,16 +137,16 @@ def test_damaged_json_is_one_line(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_read_as_its_type(tmp_path: Path) -> None:
-    path, kind = tmp_path / "a.json", TypeAdapter(Found)
+    path, kind = tmp_path / "a.json", TypeAdapter(Record)
     for value in (
-        Found(name="a"),
-        Found(name="b", interval=Interval(1.0, 2.0), parts=(Found(name="c"),)),
+        Record(name="a"),
+        Record(name="b", interval=Interval(1.0, 2.0), parts=(Record(name="c"),)),
     ):
         write_json(path, value)
         assert read_json_as(path, kind, "what was found") == value
     # A later version may tell more.
     write_json(path, {"name": "a", "more": [1]})
-    assert read_json_as(path, kind, "what was found") == Found(name="a")
+    assert read_json_as(path, kind, "what was found") == Record(name="a")
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_value_of_another_kind_is_named(values: object, reason: str, tmp_path:
     path = tmp_path / "a.json"
     write_json(path, values)
     with pytest.raises(UserError) as refused:
-        read_json_as(path, TypeAdapter(Found), "what was found")
+        read_json_as(path, TypeAdapter(Record), "what was found")
     assert str(refused.value) == (
         f"{path}: expected what was found, got another file or a damaged one ({reason})"
     )
@@ -182,10 +182,10 @@ def test_damage_is_one_line_for_a_type_too(tmp_path: Path) -> None:
     for content in DAMAGED:
         path.write_bytes(content)
         with pytest.raises(UserError, match=rf"^{path}: expected what .* \(Invalid JSON: .+\)$"):
-            read_json_as(path, TypeAdapter(Found), "what was found")
+            read_json_as(path, TypeAdapter(Record), "what was found")
     path.unlink()
     with pytest.raises(UserError, match=rf"^{path}: expected what was found, got No such file"):
-        read_json_as(path, TypeAdapter(Found), "what was found")
+        read_json_as(path, TypeAdapter(Record), "what was found")
 
 
 @pytest.mark.parametrize(
@@ -204,6 +204,6 @@ def test_bytes_of_a_name_that_are_no_utf8_are_read_as_escapes(
     name: str, expected: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "a.json"
-    write_json(path, Found(name=name))
+    write_json(path, Record(name=name))
     assert read_json(path)["name"] == name
-    assert read_json_as(path, TypeAdapter(Found), "what was found").name == expected
+    assert read_json_as(path, TypeAdapter(Record), "what was found").name == expected

@@ -102,7 +102,7 @@ def figures_of_the_demo() -> tuple[str, Results]:
     return block, results_of(errors, baseline, size, decision="helped", p_value=0.0)
 
 
-def shown(results: Results) -> str:
+def verdict_text(results: Results) -> str:
     console = Console(file=io.StringIO(), width=80)
     print_verdict(console, results, verdict_sentence(results), "runs/demo/report.html")
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
@@ -112,7 +112,7 @@ def shown(results: Results) -> str:
 
 def test_the_figures_of_the_demo_hold_together() -> None:
     block, results = figures_of_the_demo()
-    assert shown(results) == block
+    assert verdict_text(results) == block
     # The figures differ on another CPU: the README says so, and gives figures of one.
     assert re.search(r"The last digits depend on the CPU.*made 62 and 12 errors", README, re.S)
 

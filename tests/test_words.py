@@ -18,7 +18,7 @@ def faults(tmp_path: Path, text: str) -> list[str]:
     "text",
     [
         '"""What a run came to."""',
-        'class Kept:\n    """Of the newest checkpoints."""',
+        'class Checkpoints:\n    """Of the newest checkpoints."""',
         'def errors():\n    """How many predictions are wrong."""',
         'SIZE = 3\n"""One of the sizes."""',
         'SIZE = 3\n"""`Whether` it fits."""',
@@ -54,6 +54,28 @@ def test_a_name_that_does_not_say_what_its_value_is_is_a_fault(
 
 
 @pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("def found(): ...", "found"),
+        ("async def _of_batch(): ...", "_of_batch"),
+        ("class C:\n    @property\n    def both(self): ...", "both"),
+        ("def build():\n    def apart(): ...", "apart"),
+    ],
+)
+def test_a_name_that_does_not_say_what_its_function_does_is_a_fault(
+    text: str, name: str, tmp_path: Path
+) -> None:
+    message = f"the name must say what the function returns or does, got {name!r}"
+    assert faults(tmp_path, text) == [message]
+
+
+@pytest.mark.parametrize("name", ["Both", "_Anything", "Drawn"])
+def test_a_name_that_does_not_say_what_its_class_is_is_a_fault(name: str, tmp_path: Path) -> None:
+    message = f"the name must say what the class is, got {name!r}"
+    assert faults(tmp_path, f"class {name}: ...") == [message]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '"""The results of a run."""',
@@ -61,6 +83,10 @@ def test_a_name_that_does_not_say_what_its_value_is_is_a_fault(
         'SIZE = 3\n"""One number for each class."""',
         "each_row = found_rows = offset = 1",
         "written: str  # words: a key of the file",
+        "def chosen():  # words: a public name\n    ...",
+        "class Reader:\n    def read(self): ...\n    def _set(self): ...\n    async def put(self): ...",
+        "def come(): ...",
+        "def found_rows(): ...\nclass EachRow: ...",
         'print("""What stands in a text""")',
     ],
 )

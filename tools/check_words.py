@@ -2,7 +2,8 @@
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
 verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says
-what its value is: it is no pronoun, preposition or bare participle.
+what its value or its class is, or what its function returns or does: it is no pronoun, preposition or bare
+participle. The name of a function or a class may be a participle that is an infinitive too, such as `read`.
 
     python tools/check_words.py                     one line for each fault, exit code 1 if there is one
     python tools/check_words.py --count src tests   how many faults each folder below has
@@ -53,8 +54,15 @@ PARTICIPLES = _words(
     """
 )
 
+INFINITIVES = _words("come put read set")
+"""Participles that are infinitives too, with which the name of a function says what it does."""
+
 EXCEPTION = "# words:"
 """Comment on the line of a name that must stay, followed by the reason, such as that it is a key in files."""
+
+VALUE = "what the value is"
+FUNCTION = "what the function returns or does"
+CLASS = "what the class is"
 
 OPENINGS = (
     (PRONOUNS - _words("another any each few fewer least less many more most one some"))
@@ -107,28 +115,35 @@ def _docstring_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
 
 def _name_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    for name, line in _bindings(tree):
+    for name, line, meaning in _bindings(tree):
         bare = name.rstrip("0123456789").strip("_").lower()
-        if EXCEPTION in lines[line - 1]:
+        if EXCEPTION in lines[line - 1] or (meaning != VALUE and bare in INFINITIVES):
             continue
         if bare in PRONOUNS | PREPOSITIONS | PARTICIPLES or bare.startswith(("of_", "whose_")):
-            yield Fault(path, line, "name", f"the name must say what the value is, got {name!r}")
+            yield Fault(path, line, "name", f"the name must say {meaning}, got {name!r}")
 
 
-def _bindings(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    """The names that a file gives to values: variables, arguments, attributes and imports."""
+def _bindings(tree: ast.AST) -> Iterator[tuple[str, int, str]]:
+    """Names of functions, classes and values (variables, arguments, attributes and imports) in a file.
+
+    Each comes with its line and with what it must say.
+    """
     for node in ast.walk(tree):
         match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name, node.lineno, FUNCTION
+            case ast.ClassDef(name=name):
+                yield name, node.lineno, CLASS
             case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name):
-                yield name, node.lineno
+                yield name, node.lineno, VALUE
             case ast.Attribute(attr=name, ctx=ast.Store()):
-                yield name, node.lineno
+                yield name, node.lineno, VALUE
             case ast.alias(asname=str(name)):
-                yield name, node.lineno
+                yield name, node.lineno, VALUE
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
-                yield name, node.lineno
+                yield name, node.lineno, VALUE
             case ast.MatchStar(name=str(name)):
-                yield name, node.lineno
+                yield name, node.lineno, VALUE
 
 
 def _files(folder: Path) -> list[Path]:

@@ -60,7 +60,7 @@ class Cells:
     def __init__(self, folder: Path, *, any_code: bool = False) -> None:
         self.folder, self.any_code = folder, any_code
 
-    def found(self, cell: Cell) -> dict[str, Any] | None:
+    def load(self, cell: Cell) -> dict[str, Any] | None:
         """The measured values, or None."""
         exact = self.folder / f"{cell.name}.json"
         if exact.exists():
@@ -86,7 +86,7 @@ class Cells:
         """
         failed = 0
         for cell in cells:
-            if self.found(cell) is not None:
+            if self.load(cell) is not None:
                 continue
             print(f"{' '.join(cell.names)}: ", end="", flush=True)
             try:

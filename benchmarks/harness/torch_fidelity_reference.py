@@ -18,8 +18,8 @@ from torch import Tensor
 FOLDER = Path(sys.prefix) / "reference"
 
 
-class _Anything:
-    """Stand-in for the names that are imported from torchvision and never called here."""
+class _Placeholder:
+    """Placeholder for the names that are imported from torchvision and never called here."""
 
 
 def torch_fidelity(name: str) -> Any:
@@ -109,12 +109,12 @@ def _stand_in(name: str) -> None:
     module = ModuleType(name)
     module.__path__ = []
 
-    def anything(attribute: str) -> type:
+    def placeholder(attribute: str) -> type:
         if attribute.startswith("__"):
             raise AttributeError(attribute)
-        return _Anything
+        return _Placeholder
 
-    module.__getattr__ = anything  # type: ignore[method-assign]
+    module.__getattr__ = placeholder  # type: ignore[method-assign]
     sys.modules[name] = module
     parent, _, child = name.rpartition(".")
     if parent:

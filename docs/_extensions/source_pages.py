@@ -21,7 +21,7 @@ def page_of(path: Path) -> str:
     return f"source/{path.relative_to(ROOT).as_posix()}"
 
 
-def listed(folder: Path) -> list[Path]:
+def visible_entries(folder: Path) -> list[Path]:
     """The files and folders in a folder, hidden and made ones aside."""
     return sorted(
         path for path in folder.iterdir() if not path.name.startswith((".", "__pycache__"))
@@ -64,7 +64,9 @@ def _pages(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
         visited.add(path)
         name = path.relative_to(ROOT).as_posix()
         if path.is_dir():
-            entries = [entry for entry in listed(path) if entry.is_dir() or _is_shown(entry)]
+            entries = [
+                entry for entry in visible_entries(path) if entry.is_dir() or _is_shown(entry)
+            ]
             waiting += entries
             body = _list(app, path, entries)
         else:

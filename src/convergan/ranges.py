@@ -158,7 +158,7 @@ def _fit(value: Any, declared: Any, *, bounded: bool = False) -> Any:
     origin, members = get_origin(declared), get_args(declared)
     if origin is Annotated:
         value = _fit(current_value(value, declared), members[0], bounded=True)
-        return _kept(value, all(_holds(limit, value) for limit in members[1:]))
+        return _require(value, all(_holds(limit, value) for limit in members[1:]))
     if origin in (Union, UnionType):
         for member in members:
             try:
@@ -167,28 +167,28 @@ def _fit(value: Any, declared: Any, *, bounded: bool = False) -> Any:
                 continue
         raise ValueError
     if origin is Literal:
-        return _kept(
+        return _require(
             value, any(type(value) is type(choice) and value == choice for choice in members)
         )
     if origin is tuple:
-        _kept(value, isinstance(value, tuple | list))
+        _require(value, isinstance(value, tuple | list))
         member_types = [members[0]] * len(value) if members[-1] is ... else members
         return tuple(_fit(item, member) for item, member in zip(value, member_types, strict=True))
     if declared in (int, float):
-        _kept(value, isinstance(value, Integral if declared is int else Real))
-        _kept(value, not isinstance(value, bool))
+        _require(value, isinstance(value, Integral if declared is int else Real))
+        _require(value, not isinstance(value, bool))
         # A range says more of what it leaves out.
-        _kept(value, bounded or math.isfinite(value))
+        _require(value, bounded or math.isfinite(value))
         # Declared as a whole: true is no number, and 1 is 1.0.
         return value if type(value) is declared else declared(value)
     if declared is Path and isinstance(value, str):
         value = Path(value)
     if declared in (Path, str):
-        _kept(value, isinstance(value, declared) and _is_text(str(value)))
-    return _kept(value, not isinstance(declared, type) or isinstance(value, declared))
+        _require(value, isinstance(value, declared) and _is_text(str(value)))
+    return _require(value, not isinstance(declared, type) or isinstance(value, declared))
 
 
-def _kept(value: Any, holds: bool) -> Any:
+def _require(value: Any, holds: bool) -> Any:
     if not holds:
         raise ValueError
     return value

@@ -157,13 +157,13 @@ def _with_one_length(recipe: Recipe, words: list[str]) -> Recipe:
     parts = [part for word in words for part in word.split("=", 1)]
     pairs = set(pairwise(parts))
 
-    def only(option: str, alternative: str) -> bool:
+    def is_set_without(option: str, alternative: str) -> bool:
         is_set = f"--{option}" in parts and (f"--{option}", "None") not in pairs
         return is_set and f"--{alternative}" not in parts
 
-    if only("minutes", "steps"):
+    if is_set_without("minutes", "steps"):
         return replace(recipe, steps=None)
-    return replace(recipe, minutes=None) if only("steps", "minutes") else recipe
+    return replace(recipe, minutes=None) if is_set_without("steps", "minutes") else recipe
 
 
 def _take_from(words: list[str]) -> tuple[str | None, list[str]]:

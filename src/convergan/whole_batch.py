@@ -34,7 +34,7 @@ class _Share:
         parts = [values[span] for span in self.spans]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def within(self, first: int, end: int) -> "_Share":
+    def part(self, first: int, end: int) -> "_Share":
         """The share of the rows from `first` to before `end`; it may be empty."""
         spans = tuple(
             slice(max(span.start, first) - first, min(span.stop, end) - first)
@@ -123,7 +123,7 @@ def rows_of_halves(rows: int) -> list[int]:
     share = (
         _share if _share is not None and rows == _share.rows else _Share(rows, (slice(0, rows),))
     )
-    first = share.within(0, total_rows - total_rows // 2).rows
+    first = share.part(0, total_rows - total_rows // 2).rows
     return [first, rows - first]
 
 
@@ -139,7 +139,7 @@ def blocks_of_rows(batch: Tensor, blocks: int) -> Iterator[Tensor]:
         return
     size, done = -(-share.total_rows // blocks), 0
     for first in range(0, share.total_rows, size):
-        block_share = share.within(first, min(first + size, share.total_rows))
+        block_share = share.part(first, min(first + size, share.total_rows))
         with _under_way(block_share):
             yield batch[done : done + block_share.rows]
         done += block_share.rows

@@ -18,7 +18,7 @@ from parquet_images import write_parquet
 
 
 @pytest.fixture(autouse=True)
-def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def temporary_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
 

@@ -24,10 +24,10 @@ from harness.few_labels.budget import Budget
 from harness.few_labels.data import (
     CIFAR10,
     TASKS,
-    Drawn,
+    TaskData,
     data_settings,
-    drawn,
     folder_of,
+    load_task_data,
     write_folder,
 )
 from harness.peers import classic as peer_classic
@@ -66,7 +66,7 @@ def test_a_folder_is_the_same_for_all_and_another_in_each_draw(
         counts = {label: int((data.train.labels == label).sum()) for label in (0, 1, UNLABELLED)}
         assert counts == {0: 2, 1: 2, UNLABELLED: 6}
         assert np.bincount(data.test.labels).tolist() == [3, 3]
-        images = drawn(task, draw, settings)
+        images = load_task_data(task, draw, settings)
         assert (len(images.images), len(images.labelled), len(images.test_images)) == (10, 4, 6)
         names[draw] = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
         # What is there stays, whatever the source: it is what other methods were given.
@@ -95,15 +95,15 @@ def stripes(count: int, seed: int, channels: int = 3) -> tuple[np.ndarray, np.nd
 
 
 @pytest.fixture(scope="module")
-def two_classes() -> Drawn:
+def two_classes() -> TaskData:
     images, labels = stripes(120, 0)
     test_images, test_labels = stripes(60, 1)
     labelled = np.arange(12)
-    return Drawn(images, labelled, labels[labelled], test_images, test_labels, classes=2)
+    return TaskData(images, labelled, labels[labelled], test_images, test_labels, classes=2)
 
 
 @pytest.mark.parametrize("method", ["HOG-SVM", "SelfTraining", "LabelSpreading"])
-def test_peers_without_a_network_learn(two_classes: Drawn, method: str) -> None:
+def test_peers_without_a_network_learn(two_classes: TaskData, method: str) -> None:
     predict = few_label_peers.METHODS[method](two_classes, Budget(60))
     assert (predict(two_classes.test_images) != two_classes.test_labels).mean() < 0.1
 
@@ -123,7 +123,7 @@ class Steps(Budget):
 @pytest.mark.parametrize("method", ["CNN", "CNN-35s", "FixMatch"])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_peers_with_a_network_learn(
-    two_classes: Drawn, method: str, bf16: bool, monkeypatch: pytest.MonkeyPatch
+    two_classes: TaskData, method: str, bf16: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_small_cnn, "SUPERVISED_BATCH", 16)
     monkeypatch.setattr(peer_small_cnn, "UNLABELLED", 24)
@@ -225,15 +225,15 @@ def test_cells_are_measured_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     # The one that failed is tried again; the others are not.
     assert store.run(all_cells, measure) == 0
     assert measured == ["a", "b", "c", "b"]
-    record = store.found(all_cells[0])
+    record = store.load(all_cells[0])
     assert (
         record is not None and record["test_errors"] == 1 and record["settings"] == {"minutes": 2}
     )
-    assert store.found(Cell(("a", "method", "0"), {"minutes": 3}, [code])) is None
+    assert store.load(Cell(("a", "method", "0"), {"minutes": 3}, [code])) is None
     code.write_text("2")
     changed_cell = Cell(("a", "method", "0"), {"minutes": 2}, [code])
-    assert store.found(changed_cell) is None
-    record = Cells(tmp_path / "cells", any_code=True).found(changed_cell)
+    assert store.load(changed_cell) is None
+    record = Cells(tmp_path / "cells", any_code=True).load(changed_cell)
     assert record is not None and record["test_errors"] == 1
 
 

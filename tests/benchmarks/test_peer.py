@@ -202,11 +202,11 @@ def fit_few_steps(
         take_weights(peer.generator, generator)
         draw = generator.latent
 
-        def drawn(*latent_arguments: Any) -> torch.Tensor:
+        def record_latent(*latent_arguments: Any) -> torch.Tensor:
             latents.append(draw(*latent_arguments))
             return latents[-1]
 
-        monkeypatch.setattr(generator, "latent", drawn)
+        monkeypatch.setattr(generator, "latent", record_latent)
         return states[0]
 
     class FewSteps(Silent):

@@ -27,7 +27,9 @@ def augmentation(kind: str, *, flip: bool = False, **numbers: float) -> Augmenta
     return Augmentation(AugmentationSettings(kind=kind, **numbers), flip=flip)
 
 
-def only(kind: str = "photographs", *, flip: bool = False, **numbers: float) -> Augmentation:
+def augmentation_with(
+    kind: str = "photographs", *, flip: bool = False, **numbers: float
+) -> Augmentation:
     """Views with these changes alone."""
     return augmentation(kind, flip=flip, **{**NO_CHANGES, **numbers})
 
@@ -115,7 +117,9 @@ def test_digits_are_turned_scaled_and_slanted_about_their_centre(size: tuple[int
     # A pixel of such an image tells its place.
     places = torch.stack([x, y]).double()
     images = places.expand(200, -1, -1, -1)
-    views = only("digits", rotation=15.0, scale=0.1, shear=0.1).labelled(images, (-99.0, 99.0))
+    views = augmentation_with("digits", rotation=15.0, scale=0.1, shear=0.1).labelled(
+        images, (-99.0, 99.0)
+    )
     inner = (slice(height // 3, -(height // 3)), slice(width // 3, -(width // 3)))
     targets = places[:, *inner].flatten(1)
     measured = []
@@ -145,7 +149,7 @@ def test_photographs_have_another_brightness_contrast_saturation_and_hue() -> No
     # So faint that nothing is clamped.
     images = some_images((3, 16, 12), count=300, low=0.45, high=0.55, dtype=torch.float64)
     settings = {"brightness": 0.2, "contrast": 0.4, "saturation": 0.3, "hue": 0.05}
-    views = only(**settings).labelled(images, (0.0, 1.0))
+    views = augmentation_with(**settings).labelled(images, (0.0, 1.0))
     grey_axis = torch.full((3,), 1 / math.sqrt(3), dtype=torch.float64)
     plane = torch.tensor([[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]], dtype=torch.float64)
     plane = F.normalize(plane)
@@ -191,7 +195,7 @@ def test_a_share_of_strong_views_is_grey() -> None:
     views = augmentation("photographs")
     assert 150 < grey_images(views.strong(images, (0.0, 1.0))) < 255
     assert grey_images(views.labelled(images, (0.0, 1.0))) == 0
-    assert grey_images(only(grey=1.0).strong(images, (0.0, 1.0))) == 1000
+    assert grey_images(augmentation_with(grey=1.0).strong(images, (0.0, 1.0))) == 1000
     assert grey_images(augmentation("photographs", grey=0).strong(images, (0.0, 1.0))) == 0
 
 
@@ -206,7 +210,7 @@ def grey_images(images: Tensor) -> int:
 def test_a_strong_view_lacks_a_square(kind: str, size: tuple[int, int], side: int) -> None:
     images = some_images((3, *size), count=400)
     cutout = AugmentationSettings(kind=kind).amount("cutout")
-    views = only(kind, cutout=cutout).strong(images, (0.0, 1.0))
+    views = augmentation_with(kind, cutout=cutout).strong(images, (0.0, 1.0))
     differs = (views != images).any(dim=1)
     areas, centres = [], []
     for image, view, changed in zip(images, views, differs, strict=True):
@@ -224,7 +228,10 @@ def test_a_strong_view_lacks_a_square(kind: str, size: tuple[int, int], side: in
     assert side**2 / 5 < min(areas) < side**2 / 2
     assert np.std(centres, axis=0) == pytest.approx(np.array(size) / math.sqrt(12), rel=0.2)
     # The labelled and the weak views are whole.
-    for view in (only(kind, cutout=cutout).weak, only(kind, cutout=cutout).labelled):
+    for view in (
+        augmentation_with(kind, cutout=cutout).weak,
+        augmentation_with(kind, cutout=cutout).labelled,
+    ):
         assert torch.equal(view(images, (0.0, 1.0)), images)
 
 

@@ -231,11 +231,11 @@ def test_of_concurrent_builds_one_stays_and_all_are_right(images, cache, monkeyp
     barrier = threading.Barrier(3)
     original = store.write_index
 
-    def together(*args):
+    def write_at_barrier(*args):
         original(*args)
         barrier.wait(timeout=120)
 
-    monkeypatch.setattr(store, "write_index", together)
+    monkeypatch.setattr(store, "write_index", write_at_barrier)
     opened = []
     threads = [
         threading.Thread(target=lambda: opened.append(open_data_set(DataSettings(path=images))))

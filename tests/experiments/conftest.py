@@ -39,11 +39,11 @@ def tiny_file(tiny: Recipe, tmp_path: Path) -> Path:
 def plan(tiny_file: Path) -> Callable[..., Plan]:
     """Plans of Table 1 by the tiny recipe."""
 
-    def made(table: str = "table1", **settings: object) -> Plan:
+    def make_plan(table: str = "table1", **settings: object) -> Plan:
         defaults = {"recipes": [str(tiny_file)], "labels": [20], "draws": 1, "members": 1}
         return plan_of(TABLES[table], **{**defaults, "threads": 1, **settings})  # type: ignore[arg-type, index]
 
-    return made
+    return make_plan
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from convergan.experiments.budget import chosen, lines_of
+from convergan.experiments.budget import choose_cells, lines_of
 from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
 from convergan.experiments.watch import makespan
@@ -19,7 +19,7 @@ def test_what_fits_is_taken_in_order_and_the_rest_is_said(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
     tiny_plan = plan(labels=[20, 50], draws=3)
-    choice = chosen(
+    choice = choose_cells(
         tiny_plan,
         missing(tiny_plan, tmp_path),
         lambda cell: HOUR,
@@ -41,7 +41,7 @@ def test_a_shorter_cell_after_one_that_does_not_fit_is_taken(
     plan: Callable[..., Plan], tmp_path: Path
 ) -> None:
     tiny_plan = plan(labels=[20, 50], draws=1)
-    choice = chosen(
+    choice = choose_cells(
         tiny_plan,
         missing(tiny_plan, tmp_path),
         lambda cell: HOUR if cell.recipe.labels == 20 else HOUR / 4,
@@ -57,7 +57,7 @@ def test_no_member_is_trained_for_an_ensemble_that_does_not_fit(
     tiny_plan = plan(draws=1, members=3)
 
     def fitting(hours: float) -> list[str]:
-        choice = chosen(
+        choice = choose_cells(
             tiny_plan,
             missing(tiny_plan, tmp_path),
             lambda cell: HOUR,

@@ -18,7 +18,7 @@ from convergan.recipes.settings import HardwareSettings, Recipe
 MNIST = replace(PRESETS["mnist"], seed=3)
 
 
-def named(recipe: Recipe) -> str:
+def cell_name(recipe: Recipe) -> str:
     return Training(recipe=recipe).name
 
 
@@ -35,7 +35,7 @@ def named(recipe: Recipe) -> str:
     ids=["places", "threads", "members", "baseline", "its own draw"],
 )
 def test_what_decides_no_result_changes_no_name(recipe: Recipe) -> None:
-    assert named(recipe) == named(MNIST)
+    assert cell_name(recipe) == cell_name(MNIST)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_what_decides_no_result_changes_no_name(recipe: Recipe) -> None:
     ids=["labels", "seed", "epochs", "draw", "rate", "precision"],
 )
 def test_what_decides_the_result_is_in_the_name(recipe: Recipe) -> None:
-    assert named(recipe) != named(MNIST)
+    assert cell_name(recipe) != cell_name(MNIST)
 
 
 def test_the_baseline_of_a_comparison_decides_what_time_the_others_have() -> None:
     folder = PRESETS["folder"]
     assert folder.baseline and folder.minutes
-    assert named(folder) != named(replace(folder, baseline=False))
+    assert cell_name(folder) != cell_name(replace(folder, baseline=False))
 
 
 def test_an_ensemble_shares_a_draw_and_its_first_member_with_the_single_model() -> None:

@@ -43,7 +43,7 @@ def planned(tiny: Recipe, tmp_path: Path) -> Callable[[Path], Plan]:
     file = tmp_path / "own.yaml"
     file.write_text(recipe_to_yaml(replace(tiny, data=DataSettings(source="folder"))))
 
-    def made(data: Path) -> Plan:
+    def make_plan(data: Path) -> Plan:
         return plan_of(
             TABLES["table1"],
             recipes=[str(file)],
@@ -54,7 +54,7 @@ def planned(tiny: Recipe, tmp_path: Path) -> Callable[[Path], Plan]:
             threads=1,
         )
 
-    return made
+    return make_plan
 
 
 def test_the_same_images_are_known_in_another_folder_and_others_are_not(

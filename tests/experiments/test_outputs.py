@@ -13,7 +13,7 @@ from rich.console import Console
 
 from convergan.errors import UserError
 from convergan.experiments.adopt import adopt
-from convergan.experiments.grid import Grid, grids_of, written
+from convergan.experiments.grid import Grid, grids_of, number_text
 from convergan.experiments.images import images_of, require_same_images
 from convergan.experiments.outputs import (
     CSV_COLUMNS,
@@ -54,7 +54,7 @@ def _main(plan: Plan, entry_summaries: list[Summary]) -> Grid:
     return grid
 
 
-def shown(plan: Plan, entry_summaries: list[Summary]) -> str:
+def grid_text(plan: Plan, entry_summaries: list[Summary]) -> str:
     text = io.StringIO()
     print_grid(_main(plan, entry_summaries), Console(file=text, width=80))
     return text.getvalue()
@@ -63,7 +63,7 @@ def shown(plan: Plan, entry_summaries: list[Summary]) -> str:
 @pytest.mark.parametrize("name", ["table1", "table2", "svhn"])
 def test_the_papers_tables_fit_in_eighty_columns(name: str, store: Store) -> None:
     plan = plan_of(TABLES[name])  # type: ignore[index]
-    text = shown(plan, summaries(plan, store, {}))
+    text = grid_text(plan, summaries(plan, store, {}))
     lines = text.splitlines()
     assert all(len(line) <= 80 for line in lines)
     recipe = TABLES[name].recipes[0]  # type: ignore[index]
@@ -81,7 +81,7 @@ def test_mean_deviation_and_median_are_over_the_draws(
     tiny_plan = plan(labels=[20, 50], draws=3)
     done(tiny_plan, store, "tiny-20")
     done(tiny_plan, store, "tiny-50-seed0")
-    text = shown(tiny_plan, summaries(tiny_plan, store, {}))
+    text = grid_text(tiny_plan, summaries(tiny_plan, store, {}))
     assert "119 ± 1 " in text and "70" in text
     (median,) = [line for line in text.splitlines() if line.startswith("  median")]
     assert median.split()[1:] == ["119", "70"]
@@ -183,7 +183,7 @@ def test_a_failed_cell_is_a_hole_with_its_error(plan: Callable[..., Plan], store
     done(tiny_plan, store, "tiny-20-seed0")
     name = next(cell.name for cell in tiny_plan.cells() if cell.name.startswith("tiny-50-seed1"))
     entry_summaries = summaries(tiny_plan, store, {name: "loss is not finite | stopped"})
-    text = shown(tiny_plan, entry_summaries)
+    text = grid_text(tiny_plan, entry_summaries)
     assert "0 of 2, 1 failed" in text and "1 of 2" in text
     assert "tiny, 50 labels, draw 1 failed: loss is not finite | stopped" in text
     markdown = markdown_of(_main(tiny_plan, entry_summaries))
@@ -214,7 +214,7 @@ def test_shares_are_of_the_test_images(plan: Callable[..., Plan], store: Store) 
     done(tiny_plan, store, "tiny-20")
     (summary,) = summaries(tiny_plan, store, {})
     assert summary.number == Number(100 * 118 / 500)
-    assert written(summary.number, "%") == "23.60"
+    assert number_text(summary.number, "%") == "23.60"
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_shares_are_of_the_test_images(plan: Callable[..., Plan], store: Store) 
     ],
 )
 def test_numbers_have_as_many_digits_as_the_papers(number: Number | None, text: str) -> None:
-    assert written(number, "errors") == text
+    assert number_text(number, "errors") == text
 
 
 def test_the_rows_of_table_3_are_variants(
@@ -238,7 +238,7 @@ def test_the_rows_of_table_3_are_variants(
     real = tiny_plan.entries[0].cells[0]
     content = {"recipe": "tiny", "seed": 0, "score": 9.5, "stdev": 0.25, "sha256": real.sha256}
     write_json(_folder(store.cell_folder(real)) / "results.json", content)
-    text = shown(tiny_plan, summaries(tiny_plan, store, {}))
+    text = grid_text(tiny_plan, summaries(tiny_plan, store, {}))
     (line,) = [line for line in text.splitlines() if line.startswith("real data")]
     assert line.split("  ")[1:][-3:] == ["11.24 ± 0.12", "9.50 ± 0.25", "1 of 1"]
     (measured,) = [line for line in text.splitlines() if line.startswith("tiny")]

@@ -175,11 +175,11 @@ def test_when_the_budget_is_spent_the_workers_are_asked_to_stop(
     stops: list[bool] = []
     stop = workers.stop
 
-    def asked() -> None:
+    def record_stop() -> None:
         stops.append(True)
         stop()
 
-    monkeypatch.setattr(workers, "stop", asked)
+    monkeypatch.setattr(workers, "stop", record_stop)
     progress, text = supervised(plan(draws=3), store, workers, deadline=15)
     assert stops == [True]
     assert len(workers.begun) == 2 and len(progress.done) == 1 and progress.failed == {}

@@ -133,14 +133,14 @@ def _try_all(
         for stream in (1, 2):
             os.dup2(sink.fileno(), stream)
     _limit_memory()
-    reference = _used(kind, template, None)
+    reference = _use_copy(kind, template, None)
     pipe.send(reference)
     for number in numbers:
         generator = random.Random(f"{seed}/{kind.name}/{number}")
         (file,) = (path.relative_to(template) for path in template.glob(kind.file))
         damage, content = damaged((template / file).read_bytes(), kind.damages, generator)
         pipe.send(damage)
-        verdict, detail = _used(kind, template, (file, content))
+        verdict, detail = _use_copy(kind, template, (file, content))
         if verdict == "success":
             verdict = "accepted"
             if detail == reference[1]:
@@ -152,7 +152,7 @@ def _try_all(
     os._exit(0)
 
 
-def _used(kind: Kind, template: Path, change: tuple[Path, bytes] | None) -> tuple[str, str]:
+def _use_copy(kind: Kind, template: Path, change: tuple[Path, bytes] | None) -> tuple[str, str]:
     """The verdict on a copy of the template with this file's content in place of its own, and the detail."""
     folder = _copy_of(template)
     # The copy of a process that was ended.

@@ -48,7 +48,7 @@ def resized_run(
     return folder / "run"
 
 
-def written(images: np.ndarray, folder: Path) -> Path:
+def write_images(images: np.ndarray, folder: Path) -> Path:
     folder.mkdir()
     for number, image in enumerate(images):
         pixels = image[..., 0] if image.shape[-1] == 1 else image
@@ -61,7 +61,7 @@ def test_arrays_are_given_the_same_probabilities_as_files_to_the_last_bit(
 ) -> None:
     # More than one batch.
     images = np.concatenate([digits] * 6)[:600]
-    expected = predict(str(trained_run), str(written(images, tmp_path / "images")))
+    expected = predict(str(trained_run), str(write_images(images, tmp_path / "images")))
     images.flags.writeable = False
     tensor = torch.from_numpy(images.copy())
     for batch in (images, images[..., 0], tensor, tensor.permute(0, 3, 1, 2), images[..., [0] * 3]):
@@ -79,7 +79,7 @@ def test_arrays_of_another_size_are_resized_as_files_are(
     resized_run: Path, tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, *shape), dtype=np.uint8)
-    expected = predict(resized_run, written(images, tmp_path / "images"))
+    expected = predict(resized_run, write_images(images, tmp_path / "images"))
     np.testing.assert_array_equal(
         predict(resized_run, images).probabilities, expected.probabilities
     )
@@ -88,7 +88,7 @@ def test_arrays_of_another_size_are_resized_as_files_are(
 def test_files_may_be_several_and_of_any_kind_of_path(
     trained_run: Path, digits: np.ndarray, tmp_path: Path
 ) -> None:
-    folder = written(digits[:4], tmp_path / "images")
+    folder = write_images(digits[:4], tmp_path / "images")
     (folder / "0002.png").write_bytes(b"no image")
     files = (str(folder / "0003.png"), folder / "0001.png")
     first, second = (list(predict(trained_run, source).names) for source in (files, iter(files)))

@@ -40,7 +40,7 @@ def sets() -> tuple[Tensor, Tensor]:
     return real, torch.randn(250, 12, generator=generator) * 1.3 + 0.4
 
 
-def ours(real: Tensor, generated: Tensor) -> float:
+def distance_of(real: Tensor, generated: Tensor) -> float:
     return frechet_distance(gaussian_statistics(real), gaussian_statistics(generated))
 
 
@@ -50,7 +50,7 @@ def test_distance_is_that_of_the_formula(sets: tuple[Tensor, Tensor]) -> None:
         for features in (s.double().numpy() for s in sets)
     )
     expected = ((m1 - m2) ** 2).sum() + np.trace(c1 + c2 - 2 * linalg.sqrtm(c1 @ c2).real)
-    assert ours(*sets) == pytest.approx(expected, rel=1e-9)
+    assert distance_of(*sets) == pytest.approx(expected, rel=1e-9)
 
 
 def test_distance_is_torchmetrics_and_torch_fidelitys(
@@ -60,7 +60,7 @@ def test_distance_is_torchmetrics_and_torch_fidelitys(
     reference = module.fid_statistics_to_metric(
         *(module.fid_features_to_statistics(features) for features in sets), False
     )
-    assert ours(*sets) == pytest.approx(reference["frechet_inception_distance"], rel=1e-4)
+    assert distance_of(*sets) == pytest.approx(reference["frechet_inception_distance"], rel=1e-4)
     values = []
     for metric in (Torchmetrics(feature=Features()), FrechetInceptionDistance(Features())):
         for real, features in zip((True, False), sets, strict=True):
@@ -68,14 +68,14 @@ def test_distance_is_torchmetrics_and_torch_fidelitys(
                 metric.update(batch, real=real)
         values.append(float(metric.compute()))
     assert values[1] == pytest.approx(values[0], rel=1e-4)
-    assert values[1] == pytest.approx(ours(*sets), rel=1e-9)
+    assert values[1] == pytest.approx(distance_of(*sets), rel=1e-9)
 
 
 def test_fewer_images_than_features_and_equal_sets() -> None:
     features = torch.randn(5, 40)
-    assert ours(features, features) == pytest.approx(0, abs=1e-5)
+    assert distance_of(features, features) == pytest.approx(0, abs=1e-5)
     moved = features + 2
-    assert ours(features, moved) == pytest.approx(4 * 40, rel=1e-5)
+    assert distance_of(features, moved) == pytest.approx(4 * 40, rel=1e-5)
 
 
 @pytest.mark.parametrize("count", [30, 80])
@@ -92,12 +92,12 @@ def test_factors_of_images_are_those_of_their_statistics(count: int) -> None:
 def test_a_feature_that_is_always_the_same(sets: tuple[Tensor, Tensor]) -> None:
     """A constant feature leaves the covariance without a Cholesky decomposition, but changes no distance."""
     wider = [torch.cat([features, torch.ones(len(features), 1)], dim=1) for features in sets]
-    assert ours(*wider) == pytest.approx(ours(*sets), rel=1e-7)
+    assert distance_of(*wider) == pytest.approx(distance_of(*sets), rel=1e-7)
 
 
 def test_no_distance_is_below_zero(sets: tuple[Tensor, Tensor]) -> None:
     for number in range(2, 40):
-        assert ours(sets[0][:number], sets[0][:number]) >= 0
+        assert distance_of(sets[0][:number], sets[0][:number]) >= 0
 
 
 def test_statistics_stand_for_the_real_images(sets: tuple[Tensor, Tensor]) -> None:
@@ -106,7 +106,7 @@ def test_statistics_stand_for_the_real_images(sets: tuple[Tensor, Tensor]) -> No
         statistics = gaussian_statistics(sets[0])
         metric.set_reference(GaussianStatistics(statistics.mean, statistics.covariance, count))
         metric.update(sets[1], real=False)
-        assert float(metric.compute()) == pytest.approx(ours(*sets), rel=1e-6)
+        assert float(metric.compute()) == pytest.approx(distance_of(*sets), rel=1e-6)
         metric.reset()
     metric.update(sets[1][:20], real=False)
     with pytest.warns(
@@ -136,12 +136,12 @@ def test_two_processes_have_the_distance_of_one(
     on_two_ranks(distance_on, str(tmp_path), *sets)
     for rank in range(2):
         distance = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert float(distance) == pytest.approx(ours(*sets), rel=1e-9)
+        assert float(distance) == pytest.approx(distance_of(*sets), rel=1e-9)
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(ValueError, match="equal numbers of features, got 12 and 5"):
-        ours(sets[0], torch.randn(9, 5))
+        distance_of(sets[0], torch.randn(9, 5))
     with pytest.raises(UserError, match="mean and covariance: expected at least 2 images, got 1"):
         gaussian_statistics(sets[0][:1])
     with pytest.raises(ValueError, match="expected at least 2 real images, got 0"):

@@ -25,7 +25,7 @@ from convergan.metrics.metric import Embedded
 from support import on_two_ranks
 
 
-def of_logits(logits: Tensor, batch: int = 17, **options: Any) -> tuple[float, float]:
+def score_of_logits(logits: Tensor, batch: int = 17, **options: Any) -> tuple[float, float]:
     metric = InceptionScore(nn.Identity(), count=len(logits), **options)
     for part in logits.split(batch):
         metric.update(part)
@@ -51,14 +51,14 @@ def logits() -> Tensor:
 
 
 def test_paper_protocol_is_the_authors(logits: Tensor) -> None:
-    assert of_logits(logits) == pytest.approx(authors(logits.double().numpy()), abs=1e-9)
+    assert score_of_logits(logits) == pytest.approx(authors(logits.double().numpy()), abs=1e-9)
 
 
 def test_shuffled_protocol_is_torch_fidelitys(logits: Tensor, torch_fidelity: Any) -> None:
     reference = torch_fidelity("metric_isc").isc_features_to_metric(logits)
     expected = reference["inception_score_mean"], reference["inception_score_std"]
-    assert of_logits(logits, protocol="shuffled") == pytest.approx(expected, abs=1e-9)
-    assert of_logits(logits) != pytest.approx(expected, abs=1e-6)
+    assert score_of_logits(logits, protocol="shuffled") == pytest.approx(expected, abs=1e-9)
+    assert score_of_logits(logits) != pytest.approx(expected, abs=1e-6)
 
 
 def test_zero_probabilities_are_no_nan(logits: Tensor) -> None:
@@ -66,15 +66,15 @@ def test_zero_probabilities_are_no_nan(logits: Tensor) -> None:
     logits[logits < 1] = -torch.inf
     logits[:, 0] = 1e4
     logits[:, 1] = -torch.inf
-    assert of_logits(logits) == pytest.approx((1, 0), abs=1e-12)
+    assert score_of_logits(logits) == pytest.approx((1, 0), abs=1e-12)
 
 
 def test_equal_images_score_exactly_one() -> None:
-    assert of_logits(torch.randn(1, 10).expand(100, -1)) == pytest.approx((1, 0), abs=1e-12)
+    assert score_of_logits(torch.randn(1, 10).expand(100, -1)) == pytest.approx((1, 0), abs=1e-12)
 
 
 def test_certain_and_balanced_predictions_score_the_number_of_classes() -> None:
-    assert of_logits(1e3 * torch.eye(7).repeat(20, 1), splits=10)[0] == pytest.approx(7)
+    assert score_of_logits(1e3 * torch.eye(7).repeat(20, 1), splits=10)[0] == pytest.approx(7)
 
 
 @pytest.mark.parametrize("protocol", ["paper", "shuffled"])
@@ -83,7 +83,9 @@ def test_indices_stand_for_the_order(logits: Tensor, protocol: str) -> None:
     metric = InceptionScore(nn.Identity(), count=len(logits), protocol=protocol)  # type: ignore[arg-type]
     for places in order.split(50):
         metric.update(logits[places], places)
-    assert float(metric.compute().mean) == pytest.approx(of_logits(logits, protocol=protocol)[0])
+    assert float(metric.compute().mean) == pytest.approx(
+        score_of_logits(logits, protocol=protocol)[0]
+    )
 
 
 def test_state_is_of_splits_and_classes_alone(logits: Tensor) -> None:
@@ -138,7 +140,7 @@ def test_a_network_with_an_output_of_several_parts() -> None:
     images = torch.randint(0, 256, (10, 1, 4, 4), dtype=torch.uint8)
     metric.update(images)
     assert float(metric.compute().mean) == pytest.approx(
-        of_logits(images.flatten(1)[:, :5].float())[0]
+        score_of_logits(images.flatten(1)[:, :5].float())[0]
     )
     metric.reset()
     with pytest.raises(ValueError, match="count: expected 10 images, got 0"):
@@ -146,7 +148,7 @@ def test_a_network_with_an_output_of_several_parts() -> None:
 
 
 def test_divergences_are_what_the_score_is_made_of(logits: Tensor) -> None:
-    score = of_logits(logits, splits=1)[0]
+    score = score_of_logits(logits, splits=1)[0]
     assert float(divergences(logits).mean().exp()) == pytest.approx(score)
     certain = torch.cat([1e3 * torch.eye(5), torch.zeros(5, 5)])
     ranked = divergences(certain, torch.full((5,), 0.2, dtype=torch.float64))
@@ -184,9 +186,9 @@ def test_images_beyond_the_count(logits: Tensor) -> None:
 def test_a_call_adds_images_and_gives_their_own_score(logits: Tensor) -> None:
     metric = InceptionScore(nn.Identity(), count=len(logits))
     for part in logits.split(17):
-        assert float(metric(part).mean) == pytest.approx(of_logits(part, splits=1)[0])
+        assert float(metric(part).mean) == pytest.approx(score_of_logits(part, splits=1)[0])
     result = metric.compute()
-    assert (float(result.mean), float(result.stdev)) == pytest.approx(of_logits(logits))
+    assert (float(result.mean), float(result.stdev)) == pytest.approx(score_of_logits(logits))
 
 
 def test_places_given_twice_are_refused(logits: Tensor) -> None:
@@ -217,7 +219,7 @@ def test_two_processes_have_the_score_of_one(logits: Tensor, tmp_path: Path) -> 
     on_two_ranks(score_on, str(tmp_path), logits, divisions)
     for rank in range(2):
         for score in torch.load(tmp_path / f"{rank}.pt", weights_only=True):
-            assert tuple(map(float, score)) == pytest.approx(of_logits(logits))
+            assert tuple(map(float, score)) == pytest.approx(score_of_logits(logits))
 
 
 def test_with_few_images_a_class_the_interval_is_as_wide_as_scores_vary() -> None:

@@ -141,4 +141,4 @@ def test_neighbours_within_a_part_are_those_of_the_part() -> None:
     for size in (120, 60, 7):
         part = torch.randperm(120, generator=generator)[:size]
         expected = squares[part][:, part].topk(5, dim=1, largest=False).values
-        torch.testing.assert_close(neighbours.within(part, 5), expected)
+        torch.testing.assert_close(neighbours.distances_within(part, 5), expected)

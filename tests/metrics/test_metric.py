@@ -86,12 +86,12 @@ def test_degenerate_sets_have_intervals_that_hold_their_value(metric: Metric) ->
     count = 1000 if isinstance(metric, FrechetMetric) else 200
     reference = draw(generator, count)
 
-    def few(shift: float, modes: int) -> Embedded:
+    def repeated_modes(shift: float, modes: int) -> Embedded:
         images = draw(generator, modes, shift)
         places = torch.randint(0, modes, (count,), generator=generator)
         return Embedded(images.features[places], images.logits[places])
 
-    sets = [reference, few(0.0, 1), few(0.2, 3), few(8.0, 1)]
+    sets = [reference, repeated_modes(0.0, 1), repeated_modes(0.2, 3), repeated_modes(8.0, 1)]
     equal = 0
     for first, second in itertools.combinations_with_replacement(sets, 2):
         for comparison in compare(metric, first, second, reference):

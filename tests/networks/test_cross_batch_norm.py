@@ -8,7 +8,7 @@ from authors.imagenet import cross_normed
 from convergan.networks.cross_batch_norm import CrossBatchNorm
 
 
-def drawn(*shape: int, seed: int = 0) -> Tensor:
+def random_inputs(*shape: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return 3 + 2 * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
@@ -16,7 +16,7 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("shape", [(10, 6), (10, 4, 3, 5)])
 def test_it_is_that_of_the_authors(shape: tuple[int, ...]) -> None:
     layer = CrossBatchNorm(shape[1]).double()
-    inputs = drawn(*shape).requires_grad_()
+    inputs = random_inputs(*shape).requires_grad_()
     expected = cross_normed(inputs, layer.weight, layer.bias)
     outputs = layer(inputs, shape[0] // 2)
     torch.testing.assert_close(outputs, expected, rtol=1e-12, atol=1e-12)
@@ -27,7 +27,7 @@ def test_it_is_that_of_the_authors(shape: tuple[int, ...]) -> None:
 
 
 def test_each_half_is_the_measure_of_half_of_the_channels() -> None:
-    layer, inputs = CrossBatchNorm(4), drawn(9, 4).float()
+    layer, inputs = CrossBatchNorm(4), random_inputs(9, 4).float()
     outputs = (layer(inputs, 6) - layer.bias) / layer.weight
     for rows, channels in ((slice(6), slice(2)), (slice(6, None), slice(2, None))):
         part = outputs[rows, channels]
@@ -39,11 +39,16 @@ def test_evaluation_takes_what_training_has_seen() -> None:
     layer = CrossBatchNorm(4, momentum=0.5)
     for seed in range(40):
         # Halves that differ, in all channels.
-        layer(torch.cat([drawn(200, 4, seed=seed), drawn(200, 4, seed=99 + seed) - 6]).float(), 200)
+        layer(
+            torch.cat(
+                [random_inputs(200, 4, seed=seed), random_inputs(200, 4, seed=99 + seed) - 6]
+            ).float(),
+            200,
+        )
     assert layer.running_mean.tolist() == pytest.approx([3, 3, -3, -3], abs=0.3)
     assert layer.running_var.tolist() == pytest.approx([4] * 4, rel=0.2)
     layer.eval()
-    images = drawn(5, 4).float()
+    images = random_inputs(5, 4).float()
     alone = torch.cat([layer(image[None], 0) for image in images])
     torch.testing.assert_close(layer(images, 3), alone)
     expected = (images - layer.running_mean) / (layer.running_var + layer.eps).sqrt()

@@ -52,12 +52,12 @@ def test_the_last_to_leave_puts_it_back() -> None:
     initial = precisions()
     entered, leave = threading.Event(), threading.Event()
 
-    def other() -> None:
+    def hold_tf32_off() -> None:
         with without_tf32():
             entered.set()
             leave.wait()
 
-    thread = threading.Thread(target=other, daemon=True)
+    thread = threading.Thread(target=hold_tf32_off, daemon=True)
     try:
         with without_tf32():
             thread.start()

@@ -283,11 +283,11 @@ def test_a_class_has_one_name_and_may_be_registered_again(registered: None) -> N
 
     def cell() -> type[TermSettings]:
         @dataclass(frozen=True, kw_only=True)
-        class Mine(TermSettings):
+        class CustomSettings(TermSettings):
             weight: Annotated[float, Interval(ge=0, le=1)] = 1.0
 
-        register_term_settings("mine", Mine)
-        return Mine
+        register_term_settings("mine", CustomSettings)
+        return CustomSettings
 
     # As a cell of a notebook that runs a second time.
     first, second = cell(), cell()

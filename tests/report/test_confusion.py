@@ -7,7 +7,7 @@ CLASSES = ["cat", "dog", "owl"]
 
 
 def test_rows_count_what_is_right() -> None:
-    rows = Confusion.of(COUNTS, CLASSES).rows
+    rows = Confusion.from_counts(COUNTS, CLASSES).rows
     assert [(row.name, row.right, row.total) for row in rows] == [
         ("cat", 8, 10),
         ("dog", 5, 10),
@@ -18,13 +18,13 @@ def test_rows_count_what_is_right() -> None:
 
 
 def test_shades_follow_the_class_where_right_and_the_commonest_mistake_where_wrong() -> None:
-    rows = Confusion.of(COUNTS, CLASSES).rows
+    rows = Confusion.from_counts(COUNTS, CLASSES).rows
     assert [cell.shade for cell in rows[0].cells] == [0.8, 0.4, 0.0]
     assert [cell.shade for cell in rows[1].cells] == [0.0, 0.5, 1.0]
 
 
 def test_pairs_are_the_commonest_mistakes_first() -> None:
-    assert Confusion.of(COUNTS, CLASSES).pairs == [
+    assert Confusion.from_counts(COUNTS, CLASSES).pairs == [
         Pair("dog", "owl", 5, 10),
         Pair("cat", "dog", 2, 10),
         Pair("owl", "cat", 1, 1),
@@ -32,20 +32,20 @@ def test_pairs_are_the_commonest_mistakes_first() -> None:
 
 
 def test_of_many_classes_only_the_pairs_are_shown() -> None:
-    confusion = Confusion.of(np.eye(21, dtype=int) + 2, [str(n) for n in range(21)])
+    confusion = Confusion.from_counts(np.eye(21, dtype=int) + 2, [str(n) for n in range(21)])
     assert confusion.rows == [] and len(confusion.pairs) == 20
-    assert len(Confusion.of(np.eye(20, dtype=int), [str(n) for n in range(20)]).rows) == 20
+    assert len(Confusion.from_counts(np.eye(20, dtype=int), [str(n) for n in range(20)]).rows) == 20
 
 
 def test_without_mistakes_and_without_images() -> None:
-    assert Confusion.of(np.diag([3, 4]), ["a", "b"]).pairs == []
-    assert Confusion.of(np.zeros((2, 2), int), ["a", "b"]).rows[0].cells[0].shade == 0
+    assert Confusion.from_counts(np.diag([3, 4]), ["a", "b"]).pairs == []
+    assert Confusion.from_counts(np.zeros((2, 2), int), ["a", "b"]).rows[0].cells[0].shade == 0
 
 
 def test_of_many_classes_a_mistake_made_once_is_none_of_the_commonest() -> None:
     counts = np.roll(np.eye(1000, dtype=int), 1, axis=1)
-    single = Confusion.of(counts, [str(n) for n in range(1000)])
+    single = Confusion.from_counts(counts, [str(n) for n in range(1000)])
     assert single.pairs == [] and single.mistakes == 1000
     counts[7, 8] = 2
-    repeated = Confusion.of(counts, [str(n) for n in range(1000)])
+    repeated = Confusion.from_counts(counts, [str(n) for n in range(1000)])
     assert repeated.pairs == [Pair("7", "8", 2, 2)]

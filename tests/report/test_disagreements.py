@@ -11,7 +11,7 @@ def row(answer: int, confidence: float) -> list[float]:
     return [confidence if label == answer else remainder for label in range(3)]
 
 
-def found(labels: list[int], **answers: list[tuple[int, float]]) -> Disagreements | None:
+def disagreements_of(labels: list[int], **answers: list[tuple[int, float]]) -> Disagreements | None:
     return disagreements(
         np.array(labels),
         {
@@ -26,7 +26,7 @@ def found(labels: list[int], **answers: list[tuple[int, float]]) -> Disagreement
 
 def test_the_surest_mistake_comes_first_and_what_nobody_has_right_last() -> None:
     cat, dog, ship = 0, 1, 2
-    result = found(
+    result = disagreements_of(
         [cat, cat, cat, cat, cat],
         one=[(dog, 0.99), (cat, 0.9), (cat, 0.7), (cat, 0.6), (dog, 0.8)],
         other=[(ship, 0.9), (cat, 0.8), (dog, 0.8), (ship, 0.95), (dog, 0.7)],
@@ -42,7 +42,7 @@ def test_the_surest_mistake_comes_first_and_what_nobody_has_right_last() -> None
 
 
 def test_being_sure_and_right_counts_for_nothing() -> None:
-    result = found(
+    result = disagreements_of(
         [0, 0],
         one=[(0, 0.99), (0, 0.5)],
         other=[(1, 0.6), (1, 0.7)],
@@ -55,7 +55,7 @@ def test_being_sure_and_right_counts_for_nothing() -> None:
 
 def test_of_equals_the_earlier_ones_are_shown_and_all_are_counted() -> None:
     count = 3 * MOST_SHOWN
-    result = found([0] * count, one=[(0, 0.9)] * count, other=[(1, 0.9)] * count)
+    result = disagreements_of([0] * count, one=[(0, 0.9)] * count, other=[(1, 0.9)] * count)
     assert result is not None and result.count == count
     assert [example.name for example in result.examples] == [
         f"{place}.png" for place in range(MOST_SHOWN)
@@ -76,6 +76,6 @@ def test_only_what_is_shown_is_read() -> None:
 
 
 def test_one_arm_disagrees_with_nobody() -> None:
-    assert found([0], one=[(1, 0.9)]) is None
-    agreed = found([0], one=[(1, 0.9)], other=[(1, 0.6)])
+    assert disagreements_of([0], one=[(1, 0.9)]) is None
+    agreed = disagreements_of([0], one=[(1, 0.9)], other=[(1, 0.6)])
     assert agreed is not None and (agreed.examples, agreed.count, agreed.size) == ([], 0, 1)

@@ -14,7 +14,7 @@ from support import manifest_of
 EVIL = "<script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 
 
-def written(path: Path, inputs: ReportInputs) -> str:
+def page_html(path: Path, inputs: ReportInputs) -> str:
     write_report(path / "report.html", inputs)
     return (path / "report.html").read_text(encoding="utf-8")
 
@@ -77,7 +77,7 @@ def test_the_same_inputs_give_the_same_bytes(
     tmp_path: Path, html: str, inputs: ReportInputs
 ) -> None:
     (tmp_path / "report.html").write_text("an older report")
-    assert written(tmp_path, inputs) == html
+    assert page_html(tmp_path, inputs) == html
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
@@ -93,7 +93,7 @@ def test_warnings_of_a_kind_stand_together_with_advice(html: str) -> None:
 
 
 def test_without_warnings(tmp_path: Path, finished: ReportInputs) -> None:
-    text = words(written(tmp_path, replace(finished, warnings=[])))
+    text = words(page_html(tmp_path, replace(finished, warnings=[])))
     assert "No warnings were raised" in text
     assert "epoch with a warning" not in text
 
@@ -115,7 +115,7 @@ def test_settings_and_provenance(html: str) -> None:
 
 
 def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: ReportInputs) -> None:
-    html = written(
+    html = page_html(
         tmp_path,
         replace(
             inputs,
@@ -146,7 +146,7 @@ def test_a_run_without_labels_has_no_empty_sections(tmp_path: Path, inputs: Repo
 
 def test_a_run_with_next_to_nothing(tmp_path: Path, inputs: ReportInputs) -> None:
     images = np.zeros((0, 8, 8, 1), np.uint8)
-    html = written(
+    html = page_html(
         tmp_path,
         replace(
             inputs,
@@ -176,7 +176,7 @@ def test_without_a_baseline_nothing_is_compared(tmp_path: Path, finished: Report
         decision=None,
         p_value=None,
     )
-    html = written(tmp_path, replace(finished, results=alone))
+    html = page_html(tmp_path, replace(finished, results=alone))
     text = words(html)
     assert "14 of 500" in text
     assert "baseline the same network" not in text and "mistakes with the GAN" not in text
@@ -207,14 +207,14 @@ def test_a_gan_that_does_not_help(
         baseline_test_error_rate=baseline / 500,
         decision="hurt",
     )
-    html = written(tmp_path, replace(finished, results=results))
+    html = page_html(tmp_path, replace(finished, results=results))
     assert sentence in words(html)
     assert re.search(r'class="decision hurt">hurt<', html)
 
 
 def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    html = written(tmp_path, replace(finished, results=replace(finished.results, folds=4)))
+    html = page_html(tmp_path, replace(finished, results=replace(finished.results, folds=4)))
     text = words(html)
     assert "Measured by 4-fold cross-validation over 500 labelled images" in text
     assert "The test labels were used only" not in text
@@ -224,7 +224,9 @@ def test_cross_validation_is_named(tmp_path: Path, finished: ReportInputs) -> No
 
 def test_the_chosen_epoch_is_named(tmp_path: Path, finished: ReportInputs) -> None:
     assert finished.results is not None
-    html = written(tmp_path, replace(finished, results=replace(finished.results, epoch_chosen=87)))
+    html = page_html(
+        tmp_path, replace(finished, results=replace(finished.results, epoch_chosen=87))
+    )
     assert "result from epoch 87" in words(html)
 
 
@@ -232,7 +234,7 @@ def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> N
     card = Prediction(
         image=inputs.real_images[0], name=EVIL, predicted=EVIL, label=EVIL, confidence=0.5
     )
-    html = written(
+    html = page_html(
         tmp_path,
         replace(
             inputs,
@@ -253,12 +255,14 @@ def test_whatever_users_write_is_text(tmp_path: Path, inputs: ReportInputs) -> N
 
 
 def test_too_few_epochs_are_not_called_healthy(tmp_path: Path, finished: ReportInputs) -> None:
-    text = words(written(tmp_path, replace(finished, warnings=[], judged=False)))
+    text = words(page_html(tmp_path, replace(finished, warnings=[], judged=False)))
     assert "Too few epochs to judge" in text and "No warnings were raised" not in text
 
 
 def test_the_data_stand_in_a_table_of_their_own(tmp_path: Path, finished: ReportInputs) -> None:
-    html = written(tmp_path, replace(finished, data=[("unlabelled images", "50"), ("note", EVIL)]))
+    html = page_html(
+        tmp_path, replace(finished, data=[("unlabelled images", "50"), ("note", EVIL)])
+    )
     assert "Data" in Outline(html).headings
     assert "unlabelled images 50" in words(html) and "<script" not in html
 
@@ -268,11 +272,11 @@ def test_images_worth_a_label_are_shown_with_their_names(
 ) -> None:
     card = replace(inputs.least_certain[0], name="unlabelled/bad\udcff.png", label=None)
     note = "Of the 50 training images without a label"
-    html = written(tmp_path, replace(finished, worth_labelling=[card], worth_labelling_note=note))
+    html = page_html(tmp_path, replace(finished, worth_labelling=[card], worth_labelling_note=note))
     assert "Worth labelling next" in Outline(html).headings
     assert note in words(html) and "label unknown" in words(html)
     assert r"unlabelled/bad\udcff.png" in words(html)
-    none = written(tmp_path, replace(finished, worth_labelling_note="There are none."))
+    none = page_html(tmp_path, replace(finished, worth_labelling_note="There are none."))
     assert "There are none." in words(none)
 
 
@@ -281,7 +285,7 @@ def test_of_many_classes_a_mistake_made_once_is_counted_alone(
 ) -> None:
     counts = np.roll(np.eye(1000, dtype=int), 1, axis=1)
     classes = [f"class {number}" for number in range(1000)]
-    text = words(written(tmp_path, replace(finished, confusion=counts, classes=classes)))
+    text = words(page_html(tmp_path, replace(finished, confusion=counts, classes=classes)))
     assert "1,000 of the test images were misclassified" in text
     assert "no mistake was made twice" in text and "1 of 1" not in text
 
@@ -293,17 +297,17 @@ def test_a_verdict_of_two_sentences_has_its_second_one_smaller(
         "It misclassifies 2.8 % of 500 images (p < 0.001).",
         "The baseline took 1.3 minutes.",
     )
-    html = written(tmp_path, replace(finished, verdict=f"{first} {second}"))
+    html = page_html(tmp_path, replace(finished, verdict=f"{first} {second}"))
     [verdict] = re.findall(r'<p class="verdict">(.*?)</p>', html)
     assert words(f"<p>{verdict}</p>") == first
     [remainder] = re.findall(r'<p class="verdict-rest">(.*?)</p>', html)
     assert remainder == second
-    assert '<p class="verdict-rest"' not in written(tmp_path, replace(finished, verdict=first))
+    assert '<p class="verdict-rest"' not in page_html(tmp_path, replace(finished, verdict=first))
 
 
 def test_every_option_that_is_named_is_kept_whole(tmp_path: Path, inputs: ReportInputs) -> None:
     note = "Fewer with --data.size-px 32."
-    html = written(
+    html = page_html(
         tmp_path,
         replace(
             inputs,

@@ -27,7 +27,7 @@ def run(trained_run: Path, tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "run")
 
 
-def told(task: Callable[[], object]) -> str | None:
+def error_line(task: Callable[[], object]) -> str | None:
     """The one line of error that a task ends with, None if it succeeds."""
     try:
         task()
@@ -59,10 +59,10 @@ def test_any_damage_is_one_line(
 ) -> None:
     path, chance, refused = run.path / name, random.Random(name), 0
     intact = path.read_bytes()
-    assert told(lambda: task(run)) is None
+    assert error_line(lambda: task(run)) is None
     for _ in range(150):
         path.write_bytes(damaged(intact, chance))
-        message = told(lambda: task(run))
+        message = error_line(lambda: task(run))
         assert message is None or message.startswith(str(run.path))
         refused += message is not None
     assert refused > 75
@@ -76,7 +76,7 @@ def test_settings_that_ask_for_more_than_memory_allocate_nothing(run: RunFolder)
     classifier = run.model / "classifier.safetensors"
     # As convergan 0.1.0 wrote it: no SHA-256 of the settings tells of the change.
     save_file(load_file(classifier), classifier)
-    message = told(lambda: load_classifier(run.path))
+    message = error_line(lambda: load_classifier(run.path))
     assert message is not None
     assert (
         "classifier.safetensors: expected the weights of this run's network, got those of"
@@ -90,7 +90,7 @@ def test_a_changed_letter_of_a_class_is_noticed(run: RunFolder) -> None:
     assert '"7"' in text
     config.write_text(text.replace('"7"', '"1"'), encoding="utf-8")
     for load, name in ((load_classifier, "classifier"), (load_generator, "generator")):
-        message = told(partial(load, run.path))
+        message = error_line(partial(load, run.path))
         assert message == (
             f"{config}: expected the settings saved with {name}.safetensors, got changed ones"
         )
@@ -104,12 +104,12 @@ def test_weights_of_another_run_are_noticed(run: RunFolder, kind: str) -> None:
     else:
         manifest["data"]["fingerprint"] = "0" * 64
     write_json(run.manifest, manifest)
-    message = told(lambda: load_generator(run.path))
+    message = error_line(lambda: load_generator(run.path))
     assert message == (
         f"{run.model / 'generator.safetensors'}: expected weights of this run, got those of another {kind}"
     )
     # A manifest that is damaged or absent is no evidence against them.
     run.manifest.write_text("{")
-    assert told(lambda: load_generator(run.path)) is None
+    assert error_line(lambda: load_generator(run.path)) is None
     run.manifest.unlink()
-    assert told(lambda: load_generator(run.path)) is None
+    assert error_line(lambda: load_generator(run.path)) is None

@@ -15,7 +15,7 @@ from convergan.runs.metrics import append_metrics, check_metrics, keep_metrics, 
 from support import damaged
 
 
-def written(path: Path, epochs: list[int]) -> Path:
+def write_epochs(path: Path, epochs: list[int]) -> Path:
     for epoch in epochs:
         append_metrics(path, EpochLine(epoch=epoch, losses={"a": 0.5}, test_errors=epoch))
     return path
@@ -35,7 +35,7 @@ def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
 
 
 def test_a_cut_off_last_line_is_nothing_wrong(tmp_path: Path) -> None:
-    path = written(tmp_path / "metrics.jsonl", [1, 2, 3])
+    path = write_epochs(tmp_path / "metrics.jsonl", [1, 2, 3])
     path.write_text(path.read_text()[:-5])
     assert epochs_of(read_metrics(path)) == [1, 2]
     metrics = keep_metrics(path, 1)
@@ -45,7 +45,7 @@ def test_a_cut_off_last_line_is_nothing_wrong(tmp_path: Path) -> None:
 
 
 def test_a_damaged_line_costs_itself_alone_and_is_told(tmp_path: Path) -> None:
-    path = written(tmp_path / "metrics.jsonl", [1, 2, 3, 4])
+    path = write_epochs(tmp_path / "metrics.jsonl", [1, 2, 3, 4])
     lines = path.read_bytes().splitlines(keepends=True)
     for damage in (b"\xff\xfe", b"{", b"[1]", b"7", b"{}", b'{"epoch": "2"}', b"[" * 100_000):
         path.write_bytes(b"".join([lines[0], damage + b"\n", *lines[2:]]))
@@ -61,17 +61,17 @@ def test_a_damaged_line_costs_itself_alone_and_is_told(tmp_path: Path) -> None:
 
 def test_lines_that_are_missing_or_there_twice_are_told(tmp_path: Path) -> None:
     """Lines as two processes in one folder wrote them before there was a lock."""
-    path = written(tmp_path / "metrics.jsonl", [1, 1, 2, 3, 2, 4, 3, 4, 7])
+    path = write_epochs(tmp_path / "metrics.jsonl", [1, 1, 2, 3, 2, 4, 3, 4, 7])
     metrics = keep_metrics(path, 6)
     assert epochs_of(metrics.lines) == [1, 2, 3, 4]
     assert metrics.problem == (
         f"{path}: expected a line for each epoch, got no epoch 5, 6 and two lines for epoch 1, 2, 3, 4"
     )
-    assert keep_metrics(written(tmp_path / "good.jsonl", [1, 2, 3]), 3).problem is None
+    assert keep_metrics(write_epochs(tmp_path / "good.jsonl", [1, 2, 3]), 3).problem is None
 
 
 def test_any_damage_leaves_good_lines_or_one_line_of_error(tmp_path: Path) -> None:
-    path = written(tmp_path / "metrics.jsonl", [1, 2, 3, 4, 5])
+    path = write_epochs(tmp_path / "metrics.jsonl", [1, 2, 3, 4, 5])
     intact, good, chance = path.read_bytes(), read_metrics(path), random.Random(2)
     for _ in range(300):
         path.write_bytes(damaged(intact, chance))
@@ -87,7 +87,7 @@ def test_any_damage_leaves_good_lines_or_one_line_of_error(tmp_path: Path) -> No
 
 
 def test_a_line_that_finds_no_room_names_the_file(tmp_path: Path) -> None:
-    path = written(tmp_path / "metrics.jsonl", [1])
+    path = write_epochs(tmp_path / "metrics.jsonl", [1])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, limits[1]))
     try:

@@ -166,28 +166,28 @@ def test_a_reference_is_its_images_wherever_they_are(
     reference, earlier = tmp_path / "reference.npy", tmp_path / "earlier.json"
     fid = replace(QUICK, metrics=("fid",))
 
-    def again(**files: Any) -> Scores:
+    def score_again(**files: Any) -> Scores:
         return scored(trained_run, arrays["some"], fid, **{"reference": reference, **files})
 
     np.save(reference, np.load(arrays["others"]))
-    again(json=earlier)
-    assert again(reference=arrays["others"], versus=earlier).comparisons
+    score_again(json=earlier)
+    assert score_again(reference=arrays["others"], versus=earlier).comparisons
     np.save(reference, np.load(arrays["permuted"]))
     with pytest.raises(UserError, match="FID: expected numbers of the same reference_sha256"):
-        again(versus=earlier)
+        score_again(versus=earlier)
     # The same holds for a run, whose images depend on the seed, and for statistics.
-    again(reference=trained_run, json=earlier)
-    again(reference=trained_run, versus=earlier)
+    score_again(reference=trained_run, json=earlier)
+    score_again(reference=trained_run, versus=earlier)
     reseeded = replace(fid, seed=1)
     with pytest.raises(UserError, match="same reference_sha256"):
         scored(trained_run, arrays["some"], reseeded, reference=trained_run, versus=earlier)
     saved = [tmp_path / f"{name}.npz" for name in ("others", "permuted", "again")]
     for path, name in zip(saved, ("others", "permuted", "others"), strict=True):
         scored(trained_run, arrays[name], save_statistics=path)
-    again(reference=saved[0], json=earlier)
-    assert again(reference=saved[2], versus=earlier).comparisons
+    score_again(reference=saved[0], json=earlier)
+    assert score_again(reference=saved[2], versus=earlier).comparisons
     with pytest.raises(UserError, match="same reference_sha256"):
-        again(reference=saved[1], versus=earlier)
+        score_again(reference=saved[1], versus=earlier)
 
 
 def test_what_an_earlier_call_did_not_measure_is_still_measured(

@@ -8,7 +8,7 @@ from convergan.statistics.equivalence import Equivalence, equivalence
 from convergan.statistics.student import student_mean
 
 
-def of(values: np.ndarray, margin: float) -> Equivalence | None:
+def equivalence_of_mean(values: np.ndarray, margin: float) -> Equivalence | None:
     """Tests a sample's mean for equivalence with one half."""
     mean = student_mean(values)
     return None if mean is None else equivalence(mean, 0.5, margin)
@@ -16,7 +16,7 @@ def of(values: np.ndarray, margin: float) -> Equivalence | None:
 
 def test_p_is_the_larger_of_two_one_sided_tests() -> None:
     accuracy = np.random.default_rng(0).normal(0.52, 0.07, 40)
-    result = of(accuracy, 0.04)
+    result = equivalence_of_mean(accuracy, 0.04)
     assert result is not None
     mean, error = accuracy.mean(), accuracy.std(ddof=1) / math.sqrt(40)
     p_lower, p_upper = t.sf((mean - 0.46) / error, 39), t.cdf((mean - 0.54) / error, 39)
@@ -28,7 +28,7 @@ def test_p_is_the_larger_of_two_one_sided_tests() -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_the_interval_lies_within_the_margin_just_when_p_is_small(seed: int) -> None:
     accuracy = np.random.default_rng(seed).normal(0.5 + 0.003 * seed, 0.07, 20)
-    result = of(accuracy, 0.05)
+    result = equivalence_of_mean(accuracy, 0.05)
     assert result is not None
     is_inside = result.interval[0] > 0.45 and result.interval[1] < 0.55
     assert is_inside == result.equivalent
@@ -37,10 +37,10 @@ def test_the_interval_lies_within_the_margin_just_when_p_is_small(seed: int) -> 
 def test_few_people_cannot_show_it() -> None:
     """Failure to tell a rate from chance is no evidence that it is chance."""
     accuracy = np.array([0.4, 0.6, 0.5])
-    result = of(accuracy, 0.05)
+    result = equivalence_of_mean(accuracy, 0.05)
     assert result is not None
     assert ttest_1samp(accuracy, 0.5).pvalue > 0.9 and not result.equivalent
-    assert of(accuracy[:1], 0.05) is None
+    assert equivalence_of_mean(accuracy[:1], 0.05) is None
 
 
 def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
@@ -48,7 +48,7 @@ def test_on_the_margin_it_is_said_at_most_as_often_as_the_level() -> None:
     verdicts = [
         result.equivalent
         for accuracy in rng.normal(0.55, 0.07, (600, 40))
-        if (result := of(accuracy, 0.05))
+        if (result := equivalence_of_mean(accuracy, 0.05))
     ]
     assert np.mean(verdicts) <= 0.065
 

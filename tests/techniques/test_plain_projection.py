@@ -22,14 +22,14 @@ def layer_of(gather: Callable[[Tensor], Tensor] | None = None) -> MinibatchDiscr
     return layer
 
 
-def drawn(rows: int) -> Tensor:
+def random_features(rows: int) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     return torch.randn(rows, 5, generator=generator, dtype=torch.float64).requires_grad_()
 
 
 @pytest.mark.parametrize("gather", [None, lambda rows: rows], ids=["alone", "gathered"])
 def test_it_is_that_of_the_authors(gather: Callable[[Tensor], Tensor] | None) -> None:
-    layer, features = layer_of(gather), drawn(8)
+    layer, features = layer_of(gather), random_features(8)
     actual = layer(features, [4, 4])[:, 5:]
     expected = minibatch_features(features, layer.theta)
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-14)
@@ -41,7 +41,7 @@ def test_it_is_that_of_the_authors(gather: Callable[[Tensor], Tensor] | None) ->
 
 @pytest.mark.parametrize("gather", [None, lambda rows: rows], ids=["alone", "gathered"])
 def test_halves_may_differ_in_size(gather: Callable[[Tensor], Tensor] | None) -> None:
-    layer, features = layer_of(gather), drawn(7)
+    layer, features = layer_of(gather), random_features(7)
     outputs = layer(features, [5, 2])[:, 5:]
     projected = torch.tensordot(features, layer.theta, dims=1)
     closeness = torch.exp(-(projected[:, None] - projected[None]).abs().sum(3))

@@ -17,13 +17,13 @@ def weights_and_gradients(steps: int) -> tuple[list[Tensor], list[list[Tensor]]]
     """Two weights, and gradients of very different sizes, some as small as epsilon's root."""
     generator = torch.Generator().manual_seed(0)
 
-    def drawn(*shape: int) -> Tensor:
+    def random_tensor(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     shapes = ((4, 3), (5,))
     scales = [10.0 ** -(number % 7) for number in range(steps)]
-    return [drawn(*shape) for shape in shapes], [
-        [scale * drawn(*shape) for shape in shapes] for scale in scales
+    return [random_tensor(*shape) for shape in shapes], [
+        [scale * random_tensor(*shape) for shape in shapes] for scale in scales
     ]
 
 

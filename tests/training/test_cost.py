@@ -235,7 +235,7 @@ def test_every_arm_is_checked_before_anything_is_written(tmp_path: Path) -> None
 
 
 def test_the_frozen_network_is_checked_at_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    def needed(size_px: int) -> int:
+    def bytes_needed(size_px: int) -> int:
         settings = FrozenSettings(size_px=size_px).networks
         network = PretrainedDiscriminator(settings, (3, 32, 32), 4)
         shape = (3, 32, 32)
@@ -251,7 +251,7 @@ def test_the_frozen_network_is_checked_at_its_size(monkeypatch: pytest.MonkeyPat
 
     weights = 3.4e6 * 4
     # Of larger images, fewer are classified at a time.
-    assert weights < needed(64) < 10**9 and weights < needed(128) < 10**9
+    assert weights < bytes_needed(64) < 10**9 and weights < bytes_needed(128) < 10**9
 
 
 def test_a_system_that_does_not_tell_its_memory_refuses_nothing(

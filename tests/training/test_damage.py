@@ -251,14 +251,14 @@ def test_two_commands_never_train_in_one_folder(
     """The second command starts while the first one trains."""
     original, refused = Recorder.epoch_ended, []
 
-    def during(self: Recorder, *arguments: Any) -> None:
+    def resume_during_training(self: Recorder, *arguments: Any) -> None:
         try:
             resumed(stopped, quick_recipe)
         except UserError as error:
             refused.append(str(error))
         original(self, *arguments)
 
-    monkeypatch.setattr(Recorder, "epoch_ended", during)
+    monkeypatch.setattr(Recorder, "epoch_ended", resume_during_training)
     resumed(stopped, quick_recipe)
     assert len(refused) == 2
     assert all(f"{stopped}: expected a run that no other process" in message for message in refused)

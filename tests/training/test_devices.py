@@ -52,11 +52,11 @@ def test_batches_arrive(device: str, resident_bytes: int) -> None:
 
 @on_every_device
 def test_a_stream_draws_on_its_device_what_its_state_says(device: str) -> None:
-    def outside() -> list[Tensor]:
+    def global_rng_states() -> list[Tensor]:
         on_gpu = [torch.cuda.get_rng_state()] if device == "cuda" else []
         return [torch.get_rng_state(), *on_gpu]
 
-    stream, outside_states = RandomStream(torch.device(device), 3), outside()
+    stream, outside_states = RandomStream(torch.device(device), 3), global_rng_states()
     with stream():
         torch.rand(5, device=device)
     state = stream.state_dict()
@@ -66,7 +66,7 @@ def test_a_stream_draws_on_its_device_what_its_state_says(device: str) -> None:
     resumed_stream.load_state_dict(state)
     with resumed_stream():
         assert torch.equal(torch.rand(5, device=device), expected)
-    assert all(map(torch.equal, outside(), outside_states))
+    assert all(map(torch.equal, global_rng_states(), outside_states))
 
 
 def colours() -> DataSet:

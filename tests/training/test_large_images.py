@@ -69,12 +69,12 @@ def test_a_network_of_ones_own_is_not_asked_what_large_images_cost(
     """A network of one's own may take images of one size alone."""
     recipe = recipe_for(write_photos(tmp_path / "photos", 400, 90), tmp_path / "cache")
 
-    def of_small_images(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    def network_of_small_images(shape: tuple[int, int, int], classes: int) -> nn.Module:
         assert shape == (3, 16, 16)
         return nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, classes))
 
     with pytest.raises(UserError) as refused:
-        train(recipe, tmp_path / "run", network=of_small_images, console=quiet)
+        train(recipe, tmp_path / "run", network=network_of_small_images, console=quiet)
     size_px = sensible_size_px(90, 400)
     assert str(refused.value) == (
         "data.size-px: expected a size, as the images have more than 256 px, got none and images of "

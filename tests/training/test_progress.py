@@ -39,7 +39,7 @@ def run_of(console: Console, epochs: int, steps: list[int]) -> RunProgress:
     )
 
 
-def shown(*, terminal: bool) -> str:
+def console_text(*, terminal: bool) -> str:
     console = Console(file=io.StringIO(), force_terminal=terminal, width=80)
     with run_of(console, 250, [3250]).training(0) as progress:
         progress.begins_after(6)
@@ -51,7 +51,7 @@ def shown(*, terminal: bool) -> str:
 
 
 def test_a_terminal_sees_losses_errors_and_time() -> None:
-    text = shown(terminal=True)
+    text = console_text(terminal=True)
     losses = "losses: discriminator 0.75, generator 0.04"
     for part in ("epoch 7/250", losses, "error 8.4% (baseline 12.0%)", "0.31 s/epoch", " left"):
         assert part in text
@@ -68,7 +68,7 @@ def test_control_characters_of_a_path_are_shown_and_not_obeyed() -> None:
 
 
 def test_a_log_sees_an_epochs_numbers_and_warnings() -> None:
-    text = shown(terminal=False)
+    text = console_text(terminal=False)
     assert "epoch 7: it [collapses]" in text and "s/epoch" not in text
     assert "epoch 7/250, losses 0.75 and 0.04, error 8.4%, 1 s left\n" in text
 

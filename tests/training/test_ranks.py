@@ -181,12 +181,12 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
     except UserError as error:
         outcomes["run"] = [type(error).__name__, str(error), len(calls)]
 
-    def of_other_images(*arguments: Any, **options: Any) -> Any:
+    def prepare_other_images(*arguments: Any, **options: Any) -> Any:
         preparation = original(*arguments, **options)
         data = replace(preparation.data, fingerprint="ab"[rank] * 64)
         return replace(preparation, data=data)
 
-    run.prepare = of_other_images
+    run.prepare = prepare_other_images
     as_of_torchrun(rank, ports[2])
     try:
         run.train(recipe, Path(folder) / "refused", console=Console(quiet=True))

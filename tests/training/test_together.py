@@ -257,27 +257,27 @@ def test_small_perceptrons_are_trained_together_on_a_cpu_and_others_are_not(reci
     preparation = prepare(recipe, None, processes=1)
     auto = replace(recipe, hardware=replace(recipe.hardware, members="auto"))
 
-    def together(recipe: Recipe, options: RunOptions = options) -> bool:
+    def decides_together(recipe: Recipe, options: RunOptions = options) -> bool:
         return trains_together(replace(preparation, recipe=recipe), cpu, options)
 
-    assert together(replace(PRESETS["digits"], members=2))
-    assert together(auto)
-    assert not together(replace(auto, networks=MLPSettings(hidden=(1000, 500))))
-    assert not together(replace(auto, hardware=replace(auto.hardware, members="apart")))
-    assert not together(auto, RunOptions(on_divergence="rollback"))
+    assert decides_together(replace(PRESETS["digits"], members=2))
+    assert decides_together(auto)
+    assert not decides_together(replace(auto, networks=MLPSettings(hidden=(1000, 500))))
+    assert not decides_together(replace(auto, hardware=replace(auto.hardware, members="apart")))
+    assert not decides_together(auto, RunOptions(on_divergence="rollback"))
     history = replace(
         auto,
         objective=replace(
             ObjectiveSettings(), historical_averaging=HistoricalAveragingSettings(weight=0.1)
         ),
     )
-    assert not together(history)
+    assert not decides_together(history)
     shared = replace(auto, objective=replace(ObjectiveSettings(), shared_real_batch=True))
-    assert not together(shared)
+    assert not decides_together(shared)
     forced = replace(history, hardware=recipe.hardware)
     with pytest.raises(UserError, match=r"hardware\.members: expected auto or apart with terms"):
-        together(forced)
+        decides_together(forced)
     with pytest.raises(
         UserError, match=r"hardware\.members: expected auto or apart for networks other"
     ):
-        together(replace(recipe, networks=MLPSettings(hidden=(9,), minibatch_kernels=3)))
+        decides_together(replace(recipe, networks=MLPSettings(hidden=(9,), minibatch_kernels=3)))

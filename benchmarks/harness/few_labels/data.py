@@ -78,7 +78,7 @@ DEFAULT_TASKS = ("digits", "mnist", "folder-a", "folder-b")
 
 
 @dataclass(frozen=True)
-class Drawn:
+class TaskData:
     """One draw of a row."""
 
     images: np.ndarray
@@ -101,13 +101,13 @@ def data_settings(task: Task, draw: int, *, mnist: Path | None, folder: Path) ->
     return DataSettings(source="mnist", path=mnist, split_seed=draw)
 
 
-def drawn(task: Task, draw: int, settings: DataSettings) -> Drawn:
+def load_task_data(task: Task, draw: int, settings: DataSettings) -> TaskData:
     """The images as convergan reads them, and the labels that it draws."""
     data: DataSet = open_data_set(settings)
     assert data.test is not None
     labels = None if task.source == "folder" else task.labels
     training = draw_split(data, labels=labels, seed=draw).training
-    return Drawn(
+    return TaskData(
         images=np.asarray(data.train.images[:]),
         labelled=training.labelled,
         labels=training.labels,

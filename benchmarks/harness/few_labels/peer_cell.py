@@ -13,12 +13,12 @@ from convergan.json_files import write_json
 from convergan.runs.provenance import device_name
 from harness.command_line import command_parser
 from harness.few_labels.budget import Budget, Predict
-from harness.few_labels.data import TASKS, Drawn, data_settings, drawn
+from harness.few_labels.data import TASKS, TaskData, data_settings, load_task_data
 from harness.peers.classic import hog_svm, label_spreading, self_training
 from harness.peers.frozen import frozen_features
 from harness.peers.small_cnn import bf16_is_quicker, consistency, short_small_cnn, small_cnn
 
-METHODS: dict[str, Callable[[Drawn, Budget], Predict]] = {
+METHODS: dict[str, Callable[[TaskData, Budget], Predict]] = {
     "LabelSpreading": label_spreading,
     "SelfTraining": self_training,
     "HOG-SVM": hog_svm,
@@ -46,7 +46,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     task = TASKS[arguments.task]
     settings = data_settings(task, arguments.draw, mnist=arguments.mnist, folder=arguments.folder)
-    images = drawn(task, arguments.draw, settings)
+    images = load_task_data(task, arguments.draw, settings)
     # Found before the clock begins.
     bf16 = arguments.method in WITH_A_NETWORK and bf16_is_quicker()
     start, cpu_start = time.perf_counter(), time.process_time()

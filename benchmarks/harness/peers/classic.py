@@ -18,14 +18,14 @@ from sklearn.svm import SVC
 
 from convergan.data.image_set import UNLABELLED
 from harness.few_labels.budget import Budget, Predict
-from harness.few_labels.data import Drawn
+from harness.few_labels.data import TaskData
 
 ORIENTATIONS = 9
 COLOUR_GRID = 4
 COMPONENTS = 50
 
 
-def hog_svm(data: Drawn, budget: Budget) -> Predict:
+def hog_svm(data: TaskData, budget: Budget) -> Predict:
     """Histograms of oriented gradients and colours in a support vector machine, the labels alone."""
     folds = _folds(data.labels, budget.seed)
     searches = {
@@ -38,7 +38,7 @@ def hog_svm(data: Drawn, budget: Budget) -> Predict:
     return lambda images: searches[cell].predict(hog_and_colour(images, cell))
 
 
-def self_training(data: Drawn, budget: Budget) -> Predict:
+def self_training(data: TaskData, budget: Budget) -> Predict:
     """Logistic regression on principal components of HOG and colour, or of the pixels, whichever is better on
     the labels; it adds the images that it is sure of.
     """
@@ -62,7 +62,7 @@ def self_training(data: Drawn, budget: Budget) -> Predict:
     return lambda images: model.predict(reduce.transform(way(images)))
 
 
-def label_spreading(data: Drawn, budget: Budget) -> Predict:
+def label_spreading(data: TaskData, budget: Budget) -> Predict:
     """Labels spread over the nearest neighbours among the principal components of the pixels."""
     pixels = _pixels(data.images)
     reduce = PCA(min(COMPONENTS, pixels.shape[1]), random_state=0).fit(pixels)
@@ -116,7 +116,7 @@ def _colour(images: np.ndarray) -> np.ndarray:
     )
 
 
-def _cells(data: Drawn) -> list[int]:
+def _cells(data: TaskData) -> list[int]:
     side = min(data.images.shape[1:3])
     return [cell for cell in (side // 4, side // 8) if cell >= 2]
 
@@ -126,7 +126,7 @@ def _folds(labels: np.ndarray, seed: int) -> StratifiedKFold:
     return StratifiedKFold(folds, shuffle=True, random_state=seed)
 
 
-def _all_labels(data: Drawn) -> np.ndarray:
+def _all_labels(data: TaskData) -> np.ndarray:
     labels = np.full(len(data.images), UNLABELLED)
     labels[data.labelled] = data.labels
     return labels

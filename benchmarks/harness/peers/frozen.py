@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.few_labels.budget import Budget, Predict
-from harness.few_labels.data import Drawn
+from harness.few_labels.data import TaskData
 
 SIDE = 128
 """Side of the images that the network sees, in pixels; images of one channel have three quarters of it."""
@@ -21,7 +21,7 @@ MEAN, STDEV = 127.0, 128.0
 """Normalization that the network was trained with: pixels of 0 to 255 become -1 to 1."""
 
 
-def frozen_features(data: Drawn, budget: Budget) -> Predict:
+def frozen_features(data: TaskData, budget: Budget) -> Predict:
     """Logistic regression, its penalty by cross-validation of the labels."""
     network = _network()
     folds = min(5, int(np.bincount(data.labels).min()))
@@ -54,11 +54,11 @@ def _network() -> torch.nn.Module:
 def _features(network: torch.nn.Module, images: np.ndarray, bf16: bool) -> np.ndarray:
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        maps = [_of_batch(network, batch).float() for batch in pixels.split(50)]
+        maps = [_batch_features(network, batch).float() for batch in pixels.split(50)]
     return torch.cat(maps).numpy()
 
 
-def _of_batch(network: torch.nn.Module, pixels: Tensor) -> Tensor:
+def _batch_features(network: torch.nn.Module, pixels: Tensor) -> Tensor:
     side = SIDE if pixels.shape[1] == 3 else SIDE * 3 // 4
     batch = (pixels.to(torch.float32) - MEAN) / STDEV
     batch = F.interpolate(batch, size=(side, side), mode="bicubic", antialias=True)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
 from harness.few_labels.budget import Budget, Predict
-from harness.few_labels.data import Drawn
+from harness.few_labels.data import TaskData
 from harness.measure import interleaved_times, medians
 from harness.peers.views import Views
 
@@ -43,7 +43,7 @@ class SmallCNN(nn.Sequential):
         )
 
 
-def small_cnn(data: Drawn, budget: Budget) -> Predict:
+def small_cnn(data: TaskData, budget: Budget) -> Predict:
     """The small network on the labels, augmented."""
     views = _views(data)
     images, labels = _floats(data.images[data.labelled]), torch.from_numpy(data.labels)
@@ -56,12 +56,12 @@ def small_cnn(data: Drawn, budget: Budget) -> Predict:
     return _train(data, budget, loss)
 
 
-def short_small_cnn(data: Drawn, budget: Budget) -> Predict:
+def short_small_cnn(data: TaskData, budget: Budget) -> Predict:
     """The small network on the labels, for at most 35 seconds."""
     return small_cnn(data, budget.at_most(SECONDS_OF_THE_SHORT_ONE))
 
 
-def consistency(data: Drawn, budget: Budget) -> Predict:
+def consistency(data: TaskData, budget: Budget) -> Predict:
     """The small network with consistency: a strong view gets the class of a weak one, if that is certain."""
     views = _views(data)
     labels = torch.from_numpy(data.labels)
@@ -84,7 +84,7 @@ def consistency(data: Drawn, budget: Budget) -> Predict:
     return _train(data, budget, loss)
 
 
-def _train(data: Drawn, budget: Budget, loss: Loss) -> Predict:
+def _train(data: TaskData, budget: Budget, loss: Loss) -> Predict:
     torch.manual_seed(budget.seed)
     network: nn.Module = SmallCNN(data.images.shape[3], data.classes)
     network = network.to(memory_format=torch.channels_last).train()
@@ -143,7 +143,7 @@ def _orders(count: int, size: int) -> Iterator[np.ndarray]:
         waiting = waiting[size:]
 
 
-def _views(data: Drawn) -> Views:
+def _views(data: TaskData) -> Views:
     return Views(data.images.shape[1], photographs=data.images.shape[3] == 3)
 
 

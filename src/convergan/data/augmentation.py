@@ -131,8 +131,8 @@ class Augmentation:
         if not side:
             return images
         square = (
-            _near(images, height, side)[:, None, :, None]
-            & _near(images, width, side)[:, None, None, :]
+            _random_band(images, height, side)[:, None, :, None]
+            & _random_band(images, width, side)[:, None, None, :]
         )
         return _in_format_of(
             images, torch.where(square, images.mean(dim=(2, 3), keepdim=True), images)
@@ -213,7 +213,7 @@ def _pixels_at(
     return _in_format_of(images, pixels)
 
 
-def _near(images: ImageBatch, size: int, side: int) -> Bool[Tensor, "batch size"]:
+def _random_band(images: ImageBatch, size: int, side: int) -> Bool[Tensor, "batch size"]:
     """True for the `side` rows, or columns, about a random one; fewer at the border."""
     device = images.device
     centres = draw_rows(lambda rows: torch.randint(size, (rows, 1), device=device), len(images))

@@ -169,7 +169,7 @@ def _require_no_classes_twice(path: Path, classes: Sequence[_Folder]) -> None:
         if folder.holds_folders and 2 * len(twice) > len(folder.subfolders):
             raise UserError(
                 f"{path / folder.name}: expected the images of a class, got folders of classes that are also"
-                f" next to it ({_listed(twice)}); name it test or unlabelled, or move it out of {path}"
+                f" next to it ({_first_names(twice)}); name it test or unlabelled, or move it out of {path}"
             )
 
 
@@ -199,7 +199,7 @@ def _require_no_neighbour(
             f" {train.name} is a class, put its images directly into {train.name}/"
         )
     notes.append(
-        f"{train.name} is read as a class, like {_listed(folder.name for folder in neighbours)}"
+        f"{train.name} is read as a class, like {_first_names(folder.name for folder in neighbours)}"
     )
 
 
@@ -234,7 +234,7 @@ def _require_no_outer_folder(path: Path, names: Sequence[str], train: str = "") 
         advice = f"if those are the classes, {advice}"
     raise UserError(
         f"{path / train}: expected folders of two classes or more, got {quoted(inner)} alone, which holds"
-        f" {_listed(subfolders)}; {advice}"
+        f" {_first_names(subfolders)}; {advice}"
     )
 
 
@@ -247,10 +247,10 @@ def _note_equal_folders(classes: Sequence[_Folder], notes: list[str]) -> None:
         for folder in classes
     ):
         notes.append(
-            f"all classes ({_listed(folder.name for folder in classes)}) hold the same folders"
-            f" ({_listed(classes[0].subfolders)}): check whether those are the classes"
+            f"all classes ({_first_names(folder.name for folder in classes)}) hold the same folders"
+            f" ({_first_names(classes[0].subfolders)}): check whether those are the classes"
         )
 
 
-def _listed(names: Iterable[str]) -> str:
+def _first_names(names: Iterable[str]) -> str:
     return first_of(sorted(names))

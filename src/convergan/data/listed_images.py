@@ -7,7 +7,7 @@ from pathlib import Path
 from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import TEST_FOLDERS, TRAIN
 from convergan.data.layout import Entry, Layout, count_images, meanings_of
-from convergan.data.metadata import METADATA, Listed, read_metadata
+from convergan.data.metadata import METADATA, MetadataRow, read_metadata
 from convergan.errors import UserError, quoted
 
 
@@ -98,7 +98,7 @@ def _in_test_folders(names: Sequence[str]) -> list[str]:
     return [name for name in names if tops.get(name.split("/")[0]) in TEST_FOLDERS]
 
 
-def _splits(names: Iterable[str], rows: dict[str, Listed]) -> dict[str, str | None]:
+def _splits(names: Iterable[str], rows: dict[str, MetadataRow]) -> dict[str, str | None]:
     """The split of each image in the table; where it is empty, that of the image's top folder."""
     tops = meanings_of({name.split("/")[0] for name in names if "/" in name})
     splits = {}
@@ -111,7 +111,7 @@ def _splits(names: Iterable[str], rows: dict[str, Listed]) -> dict[str, str | No
 
 
 def _folders_are_classes(
-    path: Path, layout: Layout, rows: dict[str, Listed], unlisted: Sequence[str]
+    path: Path, layout: Layout, rows: dict[str, MetadataRow], unlisted: Sequence[str]
 ) -> bool:
     """True if folders give the classes of images in a table, and so those of unlisted images too.
 

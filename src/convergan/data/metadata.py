@@ -33,7 +33,7 @@ _SEPARATORS = (",", ";", "\t")
 _HEADER_BYTES = 4096
 
 
-class Listed(NamedTuple):
+class MetadataRow(NamedTuple):
     """The label and the split of an image in a table."""
 
     label: str | None
@@ -51,7 +51,7 @@ class _Columns(NamedTuple):
     """Number of fields in each row."""
 
 
-def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[str, Listed]:
+def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[str, MetadataRow]:
     r"""Read the table of a folder's images, by image.
 
     Its columns, in any order and in any case: `file_name` (or `filename`, `file`, `image`,
@@ -70,7 +70,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
     """
     file = folder / file_name
     image_names = _Names(names)
-    rows: dict[str, Listed] = {}
+    rows: dict[str, MetadataRow] = {}
     with reading(file, "comma-separated values in UTF-8"):
         with os.fdopen(open_regular(file), "rb") as stream:
             text = _decode(stream.read())
@@ -83,7 +83,7 @@ def read_metadata(folder: Path, file_name: str, names: Sequence[str]) -> dict[st
             if name in rows:
                 raise UserError(f"{location}: expected each file once, got {quoted(name)} again")
             split = None if columns.split is None else _split(location, row[columns.split])
-            rows[name] = Listed(row[columns.label].strip() or None, split)
+            rows[name] = MetadataRow(row[columns.label].strip() or None, split)
     return rows
 
 

@@ -22,7 +22,7 @@ class Choice:
     """Cells that do not fit, each with its seconds of work in addition to what is done and chosen."""
 
 
-def chosen(
+def choose_cells(
     plan: Plan,
     missing: Missing,
     seconds: Callable[[Training | Scoring], float],

@@ -48,7 +48,7 @@ def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> No
                 x,
                 [number.mean for number in numbers.values()],
                 yerr=[
-                    [_below(number, plan) for number in numbers.values()],
+                    [_length_below_mean(number, plan) for number in numbers.values()],
                     [number.stdev or 0.0 for number in numbers.values()],
                 ],
                 fmt="o" if is_measured else "s",
@@ -76,7 +76,7 @@ def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> No
     write_figure(path, draw, width=7.2, height=4.2)
 
 
-def _below(number: Number, plan: Plan) -> float:
+def _length_below_mean(number: Number, plan: Plan) -> float:
     """Length of a bar below its mean; on a logarithmic axis it stays above zero."""
     length = number.stdev or 0.0
     return min(length, 0.9 * number.mean) if plan.table.unit == "errors" else length

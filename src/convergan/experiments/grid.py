@@ -52,7 +52,7 @@ def grids_of(plan: Plan, summaries: Sequence[Summary]) -> list[Grid]:
     comparable = [summary for summary in summaries if summary.recipe not in table.separate]
     grids = []
     if comparable:
-        grids.append(_grid(table, table.title, comparable, _shown(table, comparable)))
+        grids.append(_grid(table, table.title, comparable, _published_rows(table, comparable)))
     separate = (summary.recipe for summary in summaries if summary.recipe in table.separate)
     for name in dict.fromkeys(separate):
         own = [summary for summary in summaries if summary.recipe == name]
@@ -108,13 +108,13 @@ def _notes_of_number(table: Table, summary: Summary) -> Iterator[str]:
         draws = " and ".join(map(str, choosing))
         yield (
             f"{entry.title}: settings were chosen by the test errors of {'draws' if choosing[1:] else 'draw'}"
-            f" {draws}; without: {written(remaining, summary.unit)}"
+            f" {draws}; without: {number_text(remaining, summary.unit)}"
         )
     if entry.models > 1 and len(summary.values) > 1:
         yield f"{entry.title}: ensembles of neighbouring draws share seeds, but not labels"
 
 
-def written(number: Number | None, unit: Unit) -> str:
+def number_text(number: Number | None, unit: Unit) -> str:
     """A mean with its deviation: "1677 ± 452", "102.6 ± 5.3", "18.63 ± 2.32"."""
     if number is None:
         return EMPTY
@@ -132,7 +132,7 @@ def _labels(summaries: Sequence[Summary]) -> list[str]:
     return list(dict.fromkeys(summary.entry.column for summary in summaries))
 
 
-def _shown(table: Table, summaries: Sequence[Summary]) -> list[Published]:
+def _published_rows(table: Table, summaries: Sequence[Summary]) -> list[Published]:
     """The published rows that have a number in one of the columns."""
     names = _labels(summaries) if table.labels else [summary.entry.row for summary in summaries]
     return [row for row in table.published if any(name in row.numbers for name in names)]
@@ -147,7 +147,7 @@ def _rows(
 ) -> Iterator[Row]:
     labels = _labels(summaries)
     for row in published:
-        numbers = tuple(written(row.numbers.get(name), unit) for name in labels)
+        numbers = tuple(number_text(row.numbers.get(name), unit) for name in labels)
         yield Row(name=row.name, cells=numbers)
     for recipe, models in dict.fromkeys((s.entry.row, s.entry.models) for s in summaries):
         by_labels = {
@@ -156,12 +156,12 @@ def _rows(
             if (summary.entry.row, summary.entry.models) == (recipe, models)
         }
         own = [by_labels.get(name) for name in labels]
-        numbers = tuple(EMPTY if s is None else written(s.number, unit) for s in own)
+        numbers = tuple(EMPTY if s is None else number_text(s.number, unit) for s in own)
         name = recipe if models == 1 else f"{recipe}, ensemble of {models}"
         yield Row(name=name, cells=numbers, is_measured=True)
         if any(len(summary.values) > 1 for summary in by_labels.values()):
             medians = tuple(
-                EMPTY if s is None or s.median is None else written(Number(s.median), unit)
+                EMPTY if s is None or s.median is None else number_text(Number(s.median), unit)
                 for s in own
             )
             yield Row(name="  median", cells=medians, is_measured=True)
@@ -174,8 +174,8 @@ def _variants(
 ) -> Iterator[Row]:
     for summary in summaries:
         row = summary.entry.row
-        numbers = [written(source.numbers.get(row), unit) for source in published]
-        own = _done(summary) if unit == "samples" else written(summary.number, unit)
+        numbers = [number_text(source.numbers.get(row), unit) for source in published]
+        own = _done(summary) if unit == "samples" else number_text(summary.number, unit)
         cells = (*numbers, own, summary.draws_in_words)
         yield Row(name=row, cells=cells, is_measured=True)
 

@@ -83,12 +83,12 @@ def notes_of_mixed_images(summaries: Iterable[Summary]) -> list[str]:
             if outcome.network is not None:
                 networks.setdefault(outcome.network, []).append(title)
     notes = [
-        f"different images of {source}: {_listed(titles)}"
+        f"different images of {source}: {_titles_text(titles)}"
         for source, titles in images.items()
         if len(titles) > 1
     ]
-    return notes + ([f"different networks: {_listed(networks)}"] if len(networks) > 1 else [])
+    return notes + ([f"different networks: {_titles_text(networks)}"] if len(networks) > 1 else [])
 
 
-def _listed(titles: Mapping[str, Sequence[str]]) -> str:
+def _titles_text(titles: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{key}: {first_of(names)}" for key, names in titles.items())

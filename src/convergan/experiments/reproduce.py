@@ -14,7 +14,7 @@ from rich.console import Console
 
 from convergan.errors import UserError, printable
 from convergan.experiments.adopt import adopt
-from convergan.experiments.budget import Choice, chosen, lines_of
+from convergan.experiments.budget import Choice, choose_cells, lines_of
 from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
 from convergan.experiments.display import Display
 from convergan.experiments.grid import grids_of
@@ -264,7 +264,7 @@ def _choice(
     def seconds(cell: Training | Scoring) -> float:
         return left.seconds(cell, standing(store, cell)) or 0.0
 
-    return chosen(plan, missing, seconds, budget_seconds=budget, workers=at_once)
+    return choose_cells(plan, missing, seconds, budget_seconds=budget, workers=at_once)
 
 
 def _compare_with_people(

@@ -80,7 +80,7 @@ def sample(
             run, count, best, seed=seed, classifier=classifier, weights=weights, quiet=not progress
         )
     with progress_bar("sampling", quiet=not progress) as report:
-        images = _drawn(run, count, seed, places, report)
+        images = _draw_images(run, count, seed, places, report)
     if folder is not None:
         write_samples(folder, enumerate(images), count, overwrite=overwrite)
     return images
@@ -116,7 +116,7 @@ def choose_best(
         return best_samples(run, count, best, embedding, seed=seed, progress=report)
 
 
-def _drawn(
+def _draw_images(
     run: Path,
     count: int,
     seed: int,

@@ -264,10 +264,10 @@ class _DistanceCache:
 
     def overlaps(self, rows: Sequence[Tensor], columns: Tensor) -> list[Overlap]:
         """Overlaps of some images of each set with some real images, by their places."""
-        real = self.real.within(columns, COVERAGE_NEIGHBOURS)
+        real = self.real.distances_within(columns, COVERAGE_NEIGHBOURS)
         overlaps = []
         for neighbours, cross, places in zip(self.sets, self.cross_distances, rows, strict=True):
-            own = neighbours.within(places, PRECISION_NEIGHBOURS)[:, -1:]
+            own = neighbours.distances_within(places, PRECISION_NEIGHBOURS)[:, -1:]
             distances = cross[places.unsqueeze(1), columns]
             members = _Members(len(places), len(columns))
             members.add(

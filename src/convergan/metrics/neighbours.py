@@ -102,7 +102,7 @@ class KeptNeighbours:
         self.squares = squares
         self.neighbours = squares.topk(min(_KEPT_NEIGHBOURS, len(squares)), dim=1, largest=False)
 
-    def within(self, part: Int[Tensor, "part"], k: int) -> Float[Tensor, "part k"]:
+    def distances_within(self, part: Int[Tensor, "part"], k: int) -> Float[Tensor, "part k"]:
         """Smallest k squared distances of each point of a part to other points of the part, increasing."""
         in_part = torch.zeros(len(self.squares), dtype=torch.bool)
         in_part[part] = True

@@ -40,7 +40,7 @@ class ModuleDiscriminator(Discriminator):
         self, settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int
     ) -> None:
         super().__init__()
-        network = _made(settings, image_shape, outputs)
+        network = _build_network(settings, image_shape, outputs)
         self.outputs = outputs
         self.network = GroupedBatchNorm.convert(network)
         layers = dict(self.network.named_modules())
@@ -140,7 +140,9 @@ def qualified_name(network: Factory) -> str:
     return f"{getattr(function, '__module__', '')}.{name}"
 
 
-def _made(settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int) -> nn.Module:
+def _build_network(
+    settings: ModuleSettings, image_shape: tuple[int, int, int], outputs: int
+) -> nn.Module:
     factory = settings.factory
     if factory is None:
         raise UserError(

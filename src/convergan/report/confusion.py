@@ -56,7 +56,7 @@ class Confusion:
     """True if the names of the classes would make the columns too wide."""
 
     @classmethod
-    def of(cls, counts: np.ndarray, classes: list[str]) -> "Confusion":
+    def from_counts(cls, counts: np.ndarray, classes: list[str]) -> "Confusion":
         small = len(classes) <= MOST_IN_MATRIX
         return cls(
             _rows(counts, classes) if small else [],

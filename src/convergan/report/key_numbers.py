@@ -26,14 +26,14 @@ def key_bars(inputs: ReportInputs) -> list[Bar]:
         result = ("Classifier", "the model that this run trained", 0, results.test)
     baseline = ("Supervised baseline", _BASELINE, 1, results.baseline_test)
     if inputs.members:
-        result, baseline = (_of_members(inputs, *entry) for entry in (result, baseline))
+        result, baseline = (_ensemble_bar(inputs, *entry) for entry in (result, baseline))
     return bars([result, baseline])
 
 
 _BASELINE = "the same network, trained on the labelled images alone"
 
 
-def _of_members(
+def _ensemble_bar(
     inputs: ReportInputs, name: str, explanation: str, style: int, error_rate: ErrorRate | None
 ) -> tuple[str, str, int, ErrorRate | None]:
     """The bar of an ensemble in place of that of a single model."""

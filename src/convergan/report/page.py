@@ -70,7 +70,7 @@ def _render(inputs: ReportInputs) -> str:
         generated=_grid(inputs.generated_images),
         confusion=None
         if inputs.confusion is None
-        else Confusion.of(inputs.confusion, inputs.classes),
+        else Confusion.from_counts(inputs.confusion, inputs.classes),
         warned=_warned(inputs.warnings),
         recipe=list(rows(inputs.recipe)),
         manifest=list(rows(json_values(inputs.manifest))) if inputs.manifest else [],

@@ -58,17 +58,17 @@ def rows(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, Mapping) and value:
             yield from rows(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _written(value)
+            yield f"{prefix}{key}", _value_text(value)
 
 
-def _written(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is None or value in ([], {}):
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        start = ", ".join(_written(item) for item in value[:_LIST_SHOWN])
+        start = ", ".join(_value_text(item) for item in value[:_LIST_SHOWN])
         return start if len(value) <= _LIST_SHOWN else f"{len(value):,} values: {start}, …"
     if isinstance(value, dict):
-        return " ".join(f"{key}: {_written(part)}" for key, part in value.items())
+        return " ".join(f"{key}: {_value_text(part)}" for key, part in value.items())
     return str(value)

@@ -125,7 +125,7 @@ def _checked(
         place,
         Embedded(
             *(
-                torch.from_numpy(array.astype(_kept(array), copy=False))
+                torch.from_numpy(array.astype(_float_dtype(array), copy=False))
                 for array in (features, logits)
             )
         ),
@@ -142,5 +142,5 @@ def _checked(
     )
 
 
-def _kept(array: np.ndarray) -> type:
+def _float_dtype(array: np.ndarray) -> type:
     return np.float64 if array.dtype.itemsize > 4 else np.float32

@@ -71,8 +71,8 @@ def note_of_sizes(sizes: Mapping[str, frozenset[Size]]) -> list[Note]:
             notes.append(
                 Note(
                     None,
-                    f"the scored images are {_shown(own)} px, those of {name} {_shown(set_sizes)} px: the"
-                    " difference in size alone changes every number",
+                    f"the scored images are {_size_range(own)} px, those of {name}"
+                    f" {_size_range(set_sizes)} px: the difference in size alone changes every number",
                 )
             )
     return notes
@@ -172,7 +172,7 @@ def _chance_of_splits(check: SplitsCheck) -> float:
     return float(chi2.sf(check.statistic / scale, degrees))
 
 
-def _shown(sizes: frozenset[Size]) -> str:
+def _size_range(sizes: frozenset[Size]) -> str:
     ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
     first, last = (f"{width}x{height}" for height, width in (ordered[0], ordered[-1]))
     return first if first == last else f"{first} to {last}"

@@ -280,7 +280,7 @@ class _References:
             )
             self._saved = None
 
-    def of(self, name: MetricName) -> Reference:
+    def metric_reference(self, name: MetricName) -> Reference:
         """Reference of a metric."""
         if name == "fid" and self._saved is not None:
             return self._saved.statistics
@@ -308,7 +308,7 @@ def _measured(
             continue
         group = pairs if name in pairs else {name: metric}
         title = ", ".join(METRICS[member][0] for member in group)
-        reference = references.of(name)
+        reference = references.metric_reference(name)
         # No unit: the steps are images, blocks of pairs or halves.
         with stage(f"{title}, with intervals", "") as progress:
             if name in pairs:

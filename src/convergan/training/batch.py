@@ -71,7 +71,7 @@ class Batch:
         """A batch with one more group."""
         return Batch({**self.groups, name: images}, self.labels)
 
-    def only(self, names: Collection[str]) -> "Batch":
+    def select(self, names: Collection[str]) -> "Batch":
         """A batch of the groups with these names, of which there is at least one."""
         groups = {name: images for name, images in self.groups.items() if name in names}
         return Batch(groups, self.labels)

@@ -102,7 +102,7 @@ class Game:
                 generated = self.players["generator"].local(self.latent())
             whole_batch = batch.with_group(GENERATED, generated)
         else:
-            whole_batch = batch.only(used_groups)
+            whole_batch = batch.select(used_groups)
         without_gradient = (used_groups - loss.needs_gradient_of) & whole_batch.groups.keys()
         groups: dict[str, DiscriminatorOutput] = {}
         with self.autocast():
@@ -111,10 +111,10 @@ class Game:
                     groups = _group_outputs(
                         player,
                         player.local,
-                        whole_batch.only(without_gradient),
+                        whole_batch.select(without_gradient),
                         whole_batch.running,
                     )
-            with_gradient = whole_batch.only(whole_batch.groups.keys() - without_gradient)
+            with_gradient = whole_batch.select(whole_batch.groups.keys() - without_gradient)
             groups |= _group_outputs(player, player.wrapped, with_gradient, whole_batch.running)
         outputs = self.term_outputs("discriminator", groups, batch)
         parts = loss(outputs)

@@ -78,15 +78,15 @@ def verdict_sentence(results: Results) -> str:
 
 def model_name(results: Results) -> str:
     """Phrase for the model that is saved."""
-    return _of_members(results, "semi-supervised GAN" if _has_gan(results) else "classifier")
+    return _ensemble_name(results, "semi-supervised GAN" if _has_gan(results) else "classifier")
 
 
 def baseline_name(results: Results) -> str:
     """Phrase for the baseline that the saved model is compared with."""
-    return _of_members(results, "supervised baseline")
+    return _ensemble_name(results, "supervised baseline")
 
 
-def _of_members(results: Results, name: str) -> str:
+def _ensemble_name(results: Results, name: str) -> str:
     return f"ensemble of {len(results.members)} {name}s" if results.members else name
 
 

@@ -22,7 +22,7 @@ def photographs(count, seed, size_px=32):
     ]
 
 
-def written(folder: Path, images, **options):
+def write_images(folder: Path, images, **options):
     folder.mkdir()
     suffix = "jpg" if "quality" in options else "png"
     for number, image in enumerate(images):
@@ -30,7 +30,7 @@ def written(folder: Path, images, **options):
     return folder
 
 
-def told(size_px=32, **folders):
+def warnings_of(size_px=32, **folders):
     looks = []
     for name, folder in folders.items():
         for path in sorted(folder.iterdir()):
@@ -42,24 +42,24 @@ def told(size_px=32, **folders):
 
 @pytest.mark.parametrize("options", [{}, {"quality": 90}], ids=["PNG", "JPEG"])
 def test_sets_made_alike_are_not_accused(tmp_path, options):
-    real = written(tmp_path / "real", photographs(40, 0), **options)
-    generated = written(tmp_path / "made", photographs(40, 1), **options)
-    assert told(real=real, made=generated) == []
+    real = write_images(tmp_path / "real", photographs(40, 0), **options)
+    generated = write_images(tmp_path / "made", photographs(40, 1), **options)
+    assert warnings_of(real=real, made=generated) == []
 
 
 def test_a_part_of_the_real_images_is_enough(tmp_path):
     """The sizes of 29 of 60 real images differ; the commonest size is that of the generated ones."""
-    real = written(tmp_path / "real", photographs(31, 0) + photographs(29, 2, size_px=64))
-    generated = written(tmp_path / "made", photographs(60, 1))
-    assert told(real=real, made=generated)[0].startswith(
+    real = write_images(tmp_path / "real", photographs(31, 0) + photographs(29, 2, size_px=64))
+    generated = write_images(tmp_path / "made", photographs(60, 1))
+    assert warnings_of(real=real, made=generated)[0].startswith(
         "size: 100 % of the images of made are 32x32, 52 % of the real ones;"
     )
 
 
 def test_jpeg_of_another_quality(tmp_path):
-    real = written(tmp_path / "real", photographs(30, 0), quality=95)
-    generated = written(tmp_path / "made", photographs(30, 1), quality=25)
-    warnings = told(real=real, made=generated)
+    real = write_images(tmp_path / "real", photographs(30, 0), quality=95)
+    generated = write_images(tmp_path / "made", photographs(30, 1), quality=25)
+    warnings = warnings_of(real=real, made=generated)
     assert warnings[0].startswith(
         "quality: 100 % of the images of made are JPEG of quality 25, 0 % of the real ones;"
     )
@@ -71,26 +71,26 @@ def test_blocks_that_stay_when_a_jpeg_becomes_a_png(tmp_path):
         Image.fromarray(image).save(file, "JPEG", quality=15)
         return np.asarray(Image.open(file))
 
-    real = written(tmp_path / "real", photographs(30, 0))
-    generated = written(
+    real = write_images(tmp_path / "real", photographs(30, 0))
+    generated = write_images(
         tmp_path / "made", [compressed(photograph) for photograph in photographs(30, 1)]
     )
-    warnings = told(real=real, made=generated)
+    warnings = warnings_of(real=real, made=generated)
     assert any(
         warning.startswith("blockiness: images of made tend to be more cut") for warning in warnings
     )
 
 
 def test_images_that_were_scaled_up(tmp_path):
-    real = written(tmp_path / "real", photographs(30, 0))
+    real = write_images(tmp_path / "real", photographs(30, 0))
     soft = [
         np.asarray(
             Image.fromarray(image).resize((10, 10)).resize((32, 32), Image.Resampling.BICUBIC)
         )
         for image in photographs(30, 1)
     ]
-    generated = written(tmp_path / "made", soft)
-    warnings = told(real=real, made=generated)
+    generated = write_images(tmp_path / "made", soft)
+    warnings = warnings_of(real=real, made=generated)
     assert any(
         warning.startswith(
             "sharpness: images of made tend to be softer than the real ones; this alone"
@@ -108,17 +108,17 @@ def test_half_of_the_real_images_out_of_focus(tmp_path):
         )
         for image in images[:30]
     ]
-    real = written(tmp_path / "real", soft + images[30:])
-    generated = written(tmp_path / "made", photographs(60, 1))
-    warning = told(real=real, made=generated)[0]
+    real = write_images(tmp_path / "real", soft + images[30:])
+    generated = write_images(tmp_path / "made", photographs(60, 1))
+    warning = warnings_of(real=real, made=generated)[0]
     assert warning.startswith("sharpness: images of made tend to be sharper than the real ones")
 
 
 def test_obvious_fakes_may_be_told_by_anything(tmp_path):
-    real = written(tmp_path / "real", photographs(30, 0))
-    fakes = written(tmp_path / "control", photographs(30, 1, size_px=64), quality=15)
-    assert told(real=real, other=fakes)
-    assert told(real=real, control=fakes) == []
+    real = write_images(tmp_path / "real", photographs(30, 0))
+    fakes = write_images(tmp_path / "control", photographs(30, 1, size_px=64), quality=15)
+    assert warnings_of(real=real, other=fakes)
+    assert warnings_of(real=real, control=fakes) == []
 
 
 @pytest.mark.parametrize("quality", [25, 50, 75, 90, 95])

@@ -23,7 +23,7 @@ def words(path: Path) -> str:
     return words_of(path.read_text(encoding="utf-8"))
 
 
-def written(folder: Path, report: StudyReport) -> str:
+def page_words(folder: Path, report: StudyReport) -> str:
     write_page(folder / "report.html", report)
     return words(folder / "report.html")
 
@@ -95,7 +95,7 @@ def test_images_that_fooled_most_and_least(page: Path, report: StudyReport) -> N
 def test_rates_alone_leave_out_what_they_cannot_tell(
     tmp_path: Path, many_arms: StudyReport
 ) -> None:
-    text = written(tmp_path, many_arms)
+    text = page_words(tmp_path, many_arms)
     assert "Not available from these data needs single votes" in text
     assert "learning curve, Krippendorff's alpha, fooling rate by image" in text
     assert 'id="images"' not in (tmp_path / "report.html").read_text()
@@ -104,7 +104,7 @@ def test_rates_alone_leave_out_what_they_cannot_tell(
 
 
 def test_bots_are_called_bots_everywhere(tmp_path: Path, report: StudyReport) -> None:
-    text = written(tmp_path, replace(report, simulated=True))
+    text = page_words(tmp_path, replace(report, simulated=True))
     assert text.count("SIMULATED") == 2 and "Bots were right" in text
     assert "<title>SIMULATED:" in (tmp_path / "report.html").read_text()
     write_json(tmp_path / "report.json", replace(report, simulated=True))
@@ -112,7 +112,7 @@ def test_bots_are_called_bots_everywhere(tmp_path: Path, report: StudyReport) ->
 
 
 def test_a_timed_study_is_about_exposures(tmp_path: Path, timed: StudyReport) -> None:
-    text = written(tmp_path, timed)
+    text = page_words(tmp_path, timed)
     for arm in timed.findings.arms:
         assert arm.threshold and arm.threshold.exposure_ms.participants
         low, high = arm.threshold.exposure_ms.participants
@@ -137,7 +137,7 @@ def test_few_participants_are_warned_of(
     tmp_path: Path, page: Path, report: StudyReport, few_participants: StudyReport
 ) -> None:
     assert "Fewer than" not in words(page)
-    text = written(tmp_path, few_participants)
+    text = page_words(tmp_path, few_participants)
     assert text.index("Notes and cautions") < text.index(
         "Fewer than 10 participants in “random” (3)"
     )

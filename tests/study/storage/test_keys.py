@@ -14,7 +14,7 @@ from convergan.study.storage.keys import (
     new_code,
     new_key_file,
     read_key_file,
-    same,
+    secrets_match,
 )
 
 
@@ -132,4 +132,4 @@ def test_the_keys_lie_beside_the_study():
 
 def test_digests_and_comparisons():
     assert digest("a") != digest("b") and len(digest("a")) == 64
-    assert same("é", "é") and not same("é", "e")
+    assert secrets_match("é", "é") and not secrets_match("é", "e")

@@ -40,7 +40,7 @@ class Person:
         check = self.page.locator("#asked")
         return check.inner_text().lower() if check.is_visible() else "real"
 
-    def where(self) -> str:
+    def position(self) -> str:
         return self.page.locator("#where").inner_text()
 
     def act(self, step: str) -> None:

@@ -124,7 +124,7 @@ def look(person: Person) -> tuple[str, bytes]:
     """Place in the session, and screenshot of the image."""
     image = person.page.locator("#picture img")
     screenshot = image.screenshot() if image.count() else b""
-    return person.where(), screenshot
+    return person.position(), screenshot
 
 
 def test_a_timed_session_with_reloads(
@@ -141,11 +141,11 @@ def test_a_timed_session_with_reloads(
         if step in ("real", "generated") and len(votes) in (0, served.study.plan.practice):
             trial = trials[len(votes)]
             first_images[trial.position] = trial.image_id
-            place = person.where()
+            place = person.position()
             person.page.reload()
             while person.step() == "start":
                 person.act("start")
-            assert person.where() == place
+            assert person.position() == place
             # Gone behind its masks: it can be looked at no longer.
             assert person.page.locator("#picture").is_hidden()
         person.act(step)
@@ -198,13 +198,13 @@ def test_a_closed_tab_goes_on_where_it_was(brief: Served, open_page: OpenPage) -
     person.page.get_by_role("button", name="I agree").click()
     for _ in range(7):
         person.act(person.step() or "")
-    place = (person.step(), person.where())
+    place = (person.step(), person.position())
     context = person.page.context
     person.page.close()
     person.page = context.new_page()
     person.page.goto(f"http://{brief.address}/")
     person.page.wait_for_url("**/study")
-    assert (person.step(), person.where()) == place
+    assert (person.step(), person.position()) == place
     person.go_on_to_the_end()
     assert_complete(brief)
 

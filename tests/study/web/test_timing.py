@@ -97,9 +97,9 @@ def test_the_image_is_fitted_again_when_the_telephone_is_turned(
     # The last as low as a small telephone with its address bar.
     for viewport in (TURNED, {"width": 640, "height": 230}):
         page.set_viewport_size(viewport)
-        assert soon(page, FITS)
+        assert holds_soon(page, FITS)
     page.set_viewport_size(UPRIGHT)
-    assert soon(page, "document.querySelector('#picture img').clientWidth === 320")
+    assert holds_soon(page, "document.querySelector('#picture img').clientWidth === 320")
 
 
 FITS = """() => {
@@ -109,7 +109,7 @@ FITS = """() => {
 }"""
 
 
-def soon(page: Page, condition: str) -> bool:
+def holds_soon(page: Page, condition: str) -> bool:
     """True if a condition holds within seconds. (The page's policy keeps Playwright from waiting in it.)"""
     for _ in range(50):
         if page.evaluate(condition):

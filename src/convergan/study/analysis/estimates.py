@@ -90,7 +90,7 @@ class Estimates:
 
     def mean(self, arm: str, number: str) -> Estimate | None:
         """Estimate the mean of one of NUMBERS; None where none of the arm's participants has it."""
-        return self._mean(arm, number) if self._known(arm, number).size else None
+        return self._mean(arm, number) if self._numbers_without_nan(arm, number).size else None
 
     def accuracy(self, arm: str) -> Estimate:
         """Estimate the mean accuracy, which every participant has."""
@@ -98,7 +98,7 @@ class Estimates:
 
     def difference(self, first: str, second: str, number: str) -> Estimate | None:
         """Estimate the mean of the first arm minus that of the second; None where one has no mean."""
-        if min(self._known(arm, number).size for arm in (first, second)) == 0:
+        if min(self._numbers_without_nan(arm, number).size for arm in (first, second)) == 0:
             return None
         return self._difference(first, second, number)
 
@@ -120,7 +120,7 @@ class Estimates:
         return None if over_participants is None else Tested(over_participants, "participants")
 
     def _mean(self, arm: str, number: str) -> Estimate:
-        values = self._known(arm, number)
+        values = self._numbers_without_nan(arm, number)
         replicates = self._replicates[arm][:, NUMBERS.index(number)]
         over_both = self._over_images(number, arm)
         return Estimate(
@@ -133,7 +133,7 @@ class Estimates:
         )
 
     def _difference(self, first: str, second: str, number: str) -> Estimate:
-        values = [self._known(arm, number) for arm in (first, second)]
+        values = [self._numbers_without_nan(arm, number) for arm in (first, second)]
         column = NUMBERS.index(number)
         replicates = self._replicates[first][:, column] - self._replicates[second][:, column]
         over_both = self._over_images(number, first, second)
@@ -145,7 +145,7 @@ class Estimates:
             ),
         )
 
-    def _known(self, arm: str, number: str) -> np.ndarray:
+    def _numbers_without_nan(self, arm: str, number: str) -> np.ndarray:
         numbers = self.numbers[arm][:, NUMBERS.index(number)]
         return numbers[~np.isnan(numbers)]
 

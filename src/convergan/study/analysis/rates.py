@@ -62,7 +62,7 @@ class Rates:
         halves = 1 - (self.error_on_generated + self.error_on_real) / 2
         return np.where(np.isnan(trials), halves, counted)
 
-    def chosen(self, rows: np.ndarray) -> "Rates":
+    def chosen(self, rows: np.ndarray) -> "Rates":  # words: a public name
         """Return some of the participants, by a mask or by indices."""
         return Rates(*(getattr(self, field.name)[rows] for field in fields(self)))
 

@@ -61,7 +61,7 @@ class Votes:
         """Wrong answers: bool [n]."""
         return self.answered_generated != self.generated
 
-    def chosen(self, rows: np.ndarray) -> "Votes":
+    def chosen(self, rows: np.ndarray) -> "Votes":  # words: a public name
         """Return some of the votes, by a mask or by indices."""
         return Votes(*(getattr(self, field.name)[rows] for field in fields(self)))
 

@@ -179,9 +179,11 @@ def sessions(session: Session, codes: Sequence[str]) -> Table:
                 person.finished_at,
                 None if last is None else last - person.started_at,
                 last,
-                _listed(kind for kind, *_ in own),
-                _listed(device for _, device, *_ in own),
-                _listed(f"{width}x{height}" for *_, width, height in own if width is not None),
+                _distinct_values(kind for kind, *_ in own),
+                _distinct_values(device for _, device, *_ in own),
+                _distinct_values(
+                    f"{width}x{height}" for *_, width, height in own if width is not None
+                ),
                 float(np.median(times[person.id])) if person.id in times else None,
             )
         )
@@ -298,5 +300,5 @@ def _labelled(columns: dict[str, tuple[Any, Any, str]]) -> list[Any]:
     return [column.label(name) for name, (column, _, _) in columns.items()]
 
 
-def _listed(values: Any) -> str:
+def _distinct_values(values: Any) -> str:
     return " ".join(sorted({value for value in values if value}))

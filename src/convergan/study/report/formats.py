@@ -59,7 +59,7 @@ def widest(estimate: Estimate) -> Interval | None:
     return estimate.participants_and_images or estimate.participants
 
 
-def needed(threshold: Threshold) -> str:
+def threshold_words(threshold: Threshold) -> str:
     """Format a threshold: "320 ms", or "960 ms or more" where most exceed the longest exposure."""
     return f"{milliseconds(threshold.exposure_ms.value)} {bounded(threshold)}".strip()
 

@@ -18,8 +18,8 @@ from convergan.study.report.formats import (
     interval,
     milliseconds,
     milliseconds_interval,
-    needed,
     p_words,
+    threshold_words,
     widest,
 )
 
@@ -152,7 +152,7 @@ def _flagged_cautions(findings: Findings) -> list[str]:
 
 def _with_flagged(arm: ArmWithFlagged) -> str:
     if arm.threshold is not None:
-        return f"“{arm.name}” {needed(arm.threshold)}"
+        return f"“{arm.name}” {threshold_words(arm.threshold)}"
     if arm.conclusion == "not applicable":
         return f"“{arm.name}” {percent(arm.accuracy)} right"
     return f"“{arm.name}” {percent(arm.accuracy)} right, {arm.conclusion}"
@@ -241,19 +241,19 @@ def _threshold_verdict(findings: Findings, people: str) -> str:
         uncertainty = f" (95{SPACE}% interval {milliseconds_interval(bounds)})" if bounds else ""
         several = sum(arm.timed for arm in findings.arms) > 1
         place = f" in arm “{hardest.name}”" if several else ""
-        return f"{people} needed {needed(longest)}{uncertainty}{place} {right}."
+        return f"{people} needed {threshold_words(longest)}{uncertainty}{place} {right}."
     tested = [
         pair for pair in findings.threshold_comparisons if not {pair.first, pair.second} & emptied
     ]
     compared = _compared(tested)
     if len(ranked) == 2:
         return (
-            f"{people} needed {needed(longest)} in arm “{hardest.name}” and {needed(shortest)} in arm "
-            f"“{easiest.name}” {right}: {compared}."
+            f"{people} needed {threshold_words(longest)} in arm “{hardest.name}” and "
+            f"{threshold_words(shortest)} in arm “{easiest.name}” {right}: {compared}."
         )
     return (
-        f"{people} needed {needed(shortest)} (“{easiest.name}”) to {needed(longest)} (“{hardest.name}”) "
-        f"{right}; {compared}."
+        f"{people} needed {threshold_words(shortest)} (“{easiest.name}”) to "
+        f"{threshold_words(longest)} (“{hardest.name}”) {right}; {compared}."
     )
 
 

@@ -76,7 +76,7 @@ class Keys:
     def _verified_of_former(self, purpose: str, signed: str) -> str | None:
         text, _, signature = signed.rpartition(".")
         expected = self.hashed(f"signature of {purpose}", text)[:32]
-        return text if same(signature, expected) else None
+        return text if secrets_match(signature, expected) else None
 
 
 def _unsigned(signer: Signer, signed: str, **limits: int) -> str | None:
@@ -87,7 +87,7 @@ def _unsigned(signer: Signer, signed: str, **limits: int) -> str | None:
         return None
     # Base64 can spell one signature in several ways; a person is recognized by the exact text of a link.
     value, _, signature = signed.rpartition(".")
-    return text.decode() if same(signature, signer.get_signature(value).decode()) else None
+    return text.decode() if secrets_match(signature, signer.get_signature(value).decode()) else None
 
 
 def new_key_file(path: Path) -> Keys:
@@ -154,6 +154,6 @@ def digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def same(first: str, second: str) -> bool:
+def secrets_match(first: str, second: str) -> bool:
     """Compare two secrets, in a time that reveals nothing."""
     return hmac.compare_digest(first.encode(), second.encode())

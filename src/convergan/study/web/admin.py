@@ -16,7 +16,7 @@ from convergan.study.collect.forgetting import delete_participant
 from convergan.study.collect.progress import progress_of
 from convergan.study.storage.audit import events, note
 from convergan.study.storage.database import Database
-from convergan.study.storage.keys import Keys, same
+from convergan.study.storage.keys import Keys, secrets_match
 from convergan.study.storage.schema import Study
 from convergan.study.web.cookies import ADMIN
 from convergan.study.web.site import Site, SiteDep
@@ -43,7 +43,7 @@ def _from_own_page(
     site: SiteDep, admin: _AdminCookie, form_token: Annotated[str, Form()] = ""
 ) -> None:
     """Refuse a form that comes from another session's page, or from another site."""
-    if not same(form_token, _form_token(site.keys, admin)):
+    if not secrets_match(form_token, _form_token(site.keys, admin)):
         raise HTTPException(403, "This form is not from this session's admin page.")
 
 
@@ -72,7 +72,7 @@ def ask_for_token(site: SiteDep) -> Response:
 @router.post("/login")
 def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "") -> Response:
     """Sign in a researcher who knows the study's token."""
-    if not same(token.strip(), site.keys.admin_token):
+    if not secrets_match(token.strip(), site.keys.admin_token):
         return site.page("login", wrong=True, status=403)
     text = f"{_sign_outs(site.database)}-{secrets.token_hex(8)}"
     response = _to_overview(site)

@@ -56,7 +56,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        scope = _below(self._site.root, scope)
+        scope = _without_root(self._site.root, scope)
         started = False
 
         async def send_guarded(message: Message) -> None:
@@ -104,7 +104,7 @@ class Guard:
         return not token or self._by_session.allows(digest(token))
 
 
-def _below(root: str, scope: Scope) -> Scope:
+def _without_root(root: str, scope: Scope) -> Scope:
     """Remove the root from a request's path, unless a proxy has already done so."""
     path = scope["path"]
     if not root or not f"{path}/".startswith(f"{root}/"):

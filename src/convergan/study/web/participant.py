@@ -43,7 +43,7 @@ _EntryDep = Annotated[Entry | None, Depends(_entry_of)]
 def landing(site: SiteDep, session: SessionToken) -> Response:
     """Show the page for people without a link; participants continue their session."""
     if _has_session(site.database, session):
-        return _to(site, "/study")
+        return _redirect(site, "/study")
     return site.page("landing")
 
 
@@ -71,7 +71,7 @@ def follow_link(
     if entry is None:
         return site.page("landing", status=404)
     # Redirect at once to an address without identifiers.
-    response = _to(site, "/consent?by=link")
+    response = _redirect(site, "/consent?by=link")
     site.cookies.keep(request, response, ENTRY, entry.to_cookie(site.keys))
     return response
 
@@ -85,7 +85,7 @@ def consent(
     """Show the page that informs and asks for consent, or that all places are taken."""
     if entry is None:
         # If a link has just set the cookie, the browser has refused it.
-        return site.page("cookies") if by == "link" else _to(site, "/")
+        return site.page("cookies") if by == "link" else _redirect(site, "/")
     with site.database.reading() as transaction:
         participant = find_participant(transaction, entry)
         if participant is not None:
@@ -103,7 +103,7 @@ def start(
 ) -> Response:
     """Start or continue the session of a person who has agreed."""
     if entry is None:
-        return _to(site, "/")
+        return _redirect(site, "/")
     if agree != "yes":
         return site.page("goodbye", outcome="declined", way=entry.way)
     address = visitor_at(request.client.host) if request.client else ""
@@ -114,7 +114,7 @@ def start(
         return busy
     with site.database.writing() as transaction:
         token = join(transaction, entry, time.time())
-    response = _to(site, "/study")
+    response = _redirect(site, "/study")
     site.cookies.keep(request, response, SESSION, token)
     return response
 
@@ -123,8 +123,8 @@ def start(
 def make_room(request: Request, site: SiteDep, entry: _EntryDep) -> Response:
     """Let another person take part in the same browser, by an open link, which many people have."""
     if entry is None or entry.way != "open":
-        return _to(site, "/consent")
-    response = _to(site, "/consent?by=link")
+        return _redirect(site, "/consent")
+    response = _redirect(site, "/consent?by=link")
     site.cookies.keep(request, response, ENTRY, another_person(site.keys).to_cookie(site.keys))
     site.cookies.drop(response, SESSION)
     return response
@@ -141,9 +141,9 @@ def study(site: SiteDep, session: SessionToken) -> Response:
                 row = transaction.get_one(Study, 1)
                 require_arm_place(transaction, row, participant, now)
     except NoSession:
-        return _to(site, "/consent")
+        return _redirect(site, "/consent")
     if participant.finished_at is not None:
-        return _to(site, "/done")
+        return _redirect(site, "/done")
     return site.page("study", participant=participant, simulated=participant.simulated)
 
 
@@ -155,13 +155,13 @@ def done(site: SiteDep, session: SessionToken) -> Response:
             participant = authenticated(transaction, session, time.time())
             score = debrief(transaction, participant)
     except NoSession:
-        return _to(site, "/consent")
+        return _redirect(site, "/consent")
     if score is None:
-        return _to(site, "/study")
+        return _redirect(site, "/study")
     return site.page("done", participant=participant, simulated=participant.simulated, score=score)
 
 
-def _to(site: Site, path: str) -> RedirectResponse:
+def _redirect(site: Site, path: str) -> RedirectResponse:
     return RedirectResponse(site.root + path, 303)
 
 

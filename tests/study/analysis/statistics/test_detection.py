@@ -5,7 +5,9 @@ from scipy.stats import norm
 from convergan.study.analysis.statistics.detection import detection
 
 
-def of(fooled: int, generated: int, doubted: int, real: int) -> tuple[float, float]:
+def detection_of_counts(
+    fooled: int, generated: int, doubted: int, real: int
+) -> tuple[float, float]:
     d_prime, criterion = detection(*(np.array([n]) for n in (fooled, generated, doubted, real)))
     return float(d_prime[0]), float(criterion[0])
 
@@ -22,19 +24,21 @@ def of(fooled: int, generated: int, doubted: int, real: int) -> tuple[float, flo
     ],
 )
 def test_hand_values(counts: tuple[int, int, int, int], d_prime: float, criterion: float) -> None:
-    assert of(*counts) == pytest.approx((d_prime, criterion), abs=1e-12)
+    assert detection_of_counts(*counts) == pytest.approx((d_prime, criterion), abs=1e-12)
 
 
 def test_one_and_two_are_the_shares_the_docstring_gives() -> None:
     trials = 10_000_000
     for d_prime, share in ((1, 0.69), (2, 0.84)):
         wrong = round(trials * norm.sf(d_prime / 2))
-        assert of(wrong, trials, wrong, trials) == pytest.approx((d_prime, 0), abs=1e-5)
+        assert detection_of_counts(wrong, trials, wrong, trials) == pytest.approx(
+            (d_prime, 0), abs=1e-5
+        )
         assert 1 - wrong / trials == pytest.approx(share, abs=0.005)
 
 
 def test_a_leaning_is_no_sensitivity() -> None:
     """Someone who always says "real" errs on every generated image and on no real one."""
-    d_prime, criterion = of(50, 50, 0, 50)
+    d_prime, criterion = detection_of_counts(50, 50, 0, 50)
     assert d_prime == pytest.approx(0, abs=1e-12) and criterion > 2
-    assert of(0, 50, 50, 50)[1] == pytest.approx(-criterion)
+    assert detection_of_counts(0, 50, 50, 50)[1] == pytest.approx(-criterion)
