@@ -105,7 +105,7 @@ def test_a_usage_breaks_before_options(bold: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message", "shown"),
+    ("words", "message", "adapted"),
     [
         (["--labels", "3"], "labels: expected 10, got 3", "--labels: expected 10, got 3"),
         (["--data.size-px=0"], "data.size-px: too small", "--data.size-px: too small"),
@@ -117,9 +117,9 @@ def test_a_usage_breaks_before_options(bold: str) -> None:
     ],
 )
 def test_an_error_names_an_option_as_it_was_typed(
-    words: list[str], message: str, shown: str
+    words: list[str], message: str, adapted: str
 ) -> None:
-    assert as_typed(message, words) == shown
+    assert as_typed(message, words) == adapted
 
 
 @pytest.mark.parametrize("module", ["convergan", "convergan.cli", "convergan.runs.folder"])

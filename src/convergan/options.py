@@ -58,7 +58,7 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
         if field.name in hidden
         else replace(
             field,
-            type=_shown(
+            type=_with_display(
                 _with_reader(field.type, declared[field.name]),
                 declared[field.name],
                 field.default,
@@ -89,7 +89,7 @@ def _flowing(
     return flowing
 
 
-def _shown(annotation: Any, declared: Any, default: Any, *, one_way: bool) -> Any:
+def _with_display(annotation: Any, declared: Any, default: Any, *, one_way: bool) -> Any:
     """The type, annotated with how the help shows its option: without a default that is nothing, without None
     where that is the default, and without the option that switches off what is off.
     """
