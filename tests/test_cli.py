@@ -96,7 +96,7 @@ def test_help_of_every_command(
 
 @pytest.mark.parametrize("bold", ["", "\x1b[1m"])
 def test_a_usage_breaks_before_options(bold: str) -> None:
-    """Do so with and without the colours of a terminal, which have no width."""
+    """Try it with and without the colours of a terminal, which have no width."""
     options = [f"[--option-{number} PATH]" for number in range(8)]
     lines = _wrapped_usage(f"{bold}usage:{bold} convergan [-h] FILE {' '.join(options)}", 80)
     assert len(lines) == 3 and max(len(line.replace(bold, "")) for line in lines) <= 80

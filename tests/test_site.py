@@ -45,7 +45,7 @@ def test_every_public_name_is_on_one_page_of_the_reference() -> None:
 
 
 def test_the_techniques_come_in_the_order_of_the_paper() -> None:
-    """Have the helpers of several processes at the end."""
+    """Look for the helpers of several processes at the end."""
     (arguments,) = directives(DOCS / "api" / "techniques.md", "public-names")
     names = names_of(arguments.splitlines()[0].split())
     first = ["feature_matching_loss", "MinibatchDiscrimination", "HistoricalAveraging"]

@@ -342,15 +342,15 @@ def require_choice(kind: str, choices: Collection[str], words: list[str], progra
 
 
 def as_typed(message: str, words: list[str]) -> str:
-    """An error message that names an option as the words do, `--labels` or `--data.size_px`, if it begins with
-    the setting of one of them.
+    """An error message that begins with the setting of an option among the words, with that option in its place
+    as it was typed, such as `--labels` or `--data.size_px`.
     """
-    setting, colon, rest = message.partition(": ")
+    setting, colon, problem = message.partition(": ")
     option = f"--{setting}".replace("_", "-")
     for word in words:
         name = word.partition("=")[0]
         if colon and name.replace("_", "-") == option:
-            return f"{name}: {rest}"
+            return f"{name}: {problem}"
     return message
 
 

@@ -284,7 +284,7 @@ def test_a_network_is_asked_about_no_images_but_the_real_ones(
     with pytest.raises(UserError, match="features: expected nothing without"):
         rehearse(recipe, features="fc", console=quiet)
     refused: dict[str, Any] = {
-        ", of which RuntimeError says:": lambda: Tiny(2, 1),
+        ", which raises RuntimeError:": lambda: Tiny(2, 1),
         "InTrainingAlone, .*: not today": InTrainingAlone,
     }
     for end, network in refused.items():

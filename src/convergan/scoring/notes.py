@@ -119,8 +119,8 @@ def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> 
         notes.append(
             Note(
                 "is",
-                f"{len(images):,} images in {metric.splits} splits make the score {amount}too low because each"
-                " split has few images: compare it only with scores of as many images and splits",
+                f"{len(images):,} images in {metric.splits} splits make the score {amount}too low because"
+                " each split has few images: compare it only with scores of as many images and splits",
             )
         )
     return notes

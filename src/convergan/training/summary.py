@@ -148,7 +148,7 @@ def _first_line(preparation: Preparation) -> str:
 
 
 def _labels_in_words(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
-    """Labels per class, `five (30), three (30)`; if that is too wide, the first classes and the range of all."""
+    """Labels per class, `five (30), three (30)`; if that is too wide, the first and the range of all."""
     lowest, highest = int(counts.min()), int(counts.max())
     range_of_all = f"each {lowest:,}" if lowest == highest else f"each {lowest:,} to {highest:,}"
     listing = ""
