@@ -373,7 +373,7 @@ def test_help_flows_and_tells_ranges() -> None:
     panel = [line[2:].rstrip("│ ") for line in output.splitlines() if line.startswith("│")]
     text = " ".join(" ".join(panel).split())
     assert "The classifier is tested after each of them. (1 to 1,000,000) (default: 20)" in text
-    assert "(0, or 2 to 1,000) --data.split-seed INT" in text
+    assert "(0, or 2 to 1000) --data.split-seed INT" in text
     assert "(2 to 65,536) (default: 16)" in text
     # A line of help ends early only where the next word has no room.
     pairs = [

@@ -13,6 +13,7 @@ The paragraph below the heading of a page of docs/api begins as a docstring does
 
 import argparse
 import ast
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -115,7 +116,8 @@ def _paragraph_faults(path: Path) -> Iterator[Fault]:
     lines = path.read_text(encoding="utf-8").splitlines()
     is_below_heading = False
     for number, line in enumerate(lines, start=1):
-        if is_below_heading and (problem := _problem_of_opening(line)):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", line)
+        if is_below_heading and (problem := _problem_of_opening(text)):
             yield Fault(path, number, "paragraph", f"the paragraph {problem}")
         is_below_heading = line.startswith("#") or (is_below_heading and not line.strip())
 
@@ -123,7 +125,7 @@ def _paragraph_faults(path: Path) -> Iterator[Fault]:
 def _problem_of_opening(text: str) -> str | None:
     """The complaint about a text that needs the name above it to be understood; None about another."""
     words = text.split()
-    first = words[0].strip("`.,:;'\"()[]").lower() if words else ""
+    first = words[0].strip("`.,:;'\"()").lower() if words else ""
     if first in OPENINGS or (first == "one" and words[1] in ("of", "that", "which", "who")):
         return f"must begin with a noun phrase or a verb, got {' '.join(words[:5])!r}"
     return None

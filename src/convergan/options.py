@@ -342,8 +342,8 @@ def require_choice(kind: str, choices: Collection[str], words: list[str], progra
 
 
 def as_typed(message: str, words: list[str]) -> str:
-    """An error message that begins with the setting of an option among the words, with that option in its place
-    as it was typed, such as `--labels` or `--data.size_px`.
+    """An error message that begins with the setting of an option among the words, with that option in its
+    place as it was typed, such as `--labels` or `--data.size_px`.
     """
     setting, colon, problem = message.partition(": ")
     option = f"--{setting}".replace("_", "-")
