@@ -272,8 +272,8 @@ def careless_cases() -> Iterator[Case]:
         for share in shares:
             for controls in (0, 8):
                 claim = (
-                    "with controls, images that people can tell apart are called indistinguishable in at most "
-                    "5 % of studies"
+                    "with controls, images that people can tell apart are called indistinguishable in at most"
+                    " 5 % of studies"
                     if controls
                     else "without controls, it is never said without a caveat"
                 )

@@ -94,7 +94,8 @@ def _with_display(annotation: Any, declared: Any, default: Any, *, one_way: bool
     where that is the default, and without the option that switches off what is off.
     """
     if declared is bool and default is False and one_way:
-        return FlagCreatePairsOff[Annotated[annotation, arg(help_behavior_hint="")]]  # type: ignore[type-arg]
+        pairs_off: Any = FlagCreatePairsOff
+        return pairs_off[Annotated[annotation, arg(help_behavior_hint="")]]
     if NoneType in _kinds(declared):
         metavar = _metavar(declared) + ("" if default is None else "|None")
         annotation = Annotated[annotation, arg(metavar=metavar)]
