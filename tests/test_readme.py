@@ -127,7 +127,7 @@ def test_pages_install_into_the_environment_of_make() -> None:
         r"^VENV := (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M
     )[1]  # type: ignore[index]
     for page in PAGES:
-        for program in re.findall(r"(\S*)pip install", page.read_text(encoding="utf-8")):
+        for program in re.findall(r"(\S*)pip install (?!--)", page.read_text(encoding="utf-8")):
             assert program.lstrip("`(") == f"{environment}/bin/", page.name
 
 
