@@ -28,6 +28,9 @@ _LEAST_OF_RANGE = 0.02
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
+_EXPECTED = "an image, a folder of images, a .npy, .npz or .parquet file, or a run"
+"""Images that `convergan score` takes."""
+
 
 @dataclass(frozen=True)
 class ImageStream:
@@ -96,7 +99,7 @@ def open_image_stream(
                 raise UserError(f"{path}: expected parquet files of {split}, got none")
             used_split = split or present[0]
             return replace(_stream_of_parquet(path, files[used_split]), split=used_split)
-    image_files = find_image_files(path)
+    image_files = find_image_files(path, _EXPECTED)
     return ImageStream(
         str(path),
         image_files,

@@ -119,9 +119,8 @@ def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> 
         notes.append(
             Note(
                 "is",
-                f"the Inception score of {len(images):,} images in {metric.splits} splits is {amount}too low"
-                " because each split has few images: compare it only with scores of as many images"
-                " and splits",
+                f"{len(images):,} images in {metric.splits} splits make the score {amount}too low because"
+                " each split has few images: compare it only with scores of as many images and splits",
             )
         )
     return notes
