@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.metric import Embedded, estimate
 from convergan.scoring.figures import Parts, score_by_count, write_figures
 
@@ -17,7 +17,7 @@ LOGITS = torch.randn(300, 7, generator=torch.Generator().manual_seed(0)) * 3
     "parts", [Parts("paper", 10, 2020), Parts("shuffled", 10, 5), Parts("shuffled", 4, 5)]
 )
 def test_its_last_point_is_the_score(parts: Parts) -> None:
-    points = score_by_count(LOGITS.double().softmax(dim=1), parts)
+    points = score_by_count(LOGITS, parts)
     assert [count for count, *_ in points][-3:] == [75, 150, 300]
     for count, mean, stdev in points:
         images = Embedded(LOGITS[:count], LOGITS[:count])

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from convergan import ScoreSettings, score
 from convergan.cli import main
 from convergan.data.source import open_data_set
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.metric import Embedded, estimate
 from convergan.networks.interface import DiscriminatorOutput
 from convergan.recipes.presets import PRESETS

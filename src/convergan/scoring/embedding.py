@@ -17,6 +17,7 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
+from convergan.images.sizes import Sizes, sizes_of
 from convergan.metrics.metric import Embedded
 from convergan.networks.batches import device_of_process, run_batches
 
@@ -64,8 +65,8 @@ class Embeddings(NamedTuple):
     images_per_second: float
     sha256: str
     """SHA-256 of the images' pixels as the network received them; see `with_sha256`."""
-    sizes: frozenset[Size] = frozenset()
-    """Heights and widths of the images as the network received them."""
+    sizes: Sizes | None = None
+    """Sizes of the images as the network received them; None: not known."""
 
 
 def embed(
@@ -146,7 +147,7 @@ def embed(
         [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
         len(images) / seconds,
         sha256(),
-        distributed.union_over_ranks(sizes),
+        sizes_of(distributed.union_over_ranks(sizes)),
     )
 
 
