@@ -76,7 +76,8 @@ def score(
     The command `convergan score` computes the same numbers. A set of images is a path (a folder of images,
     parquet files, a .npy or .npz, saved features, or a run, whose generator draws `settings.count` images) or
     an array: [n, height, width], [n, height, width, channels] or [n, channels, height, width], with 1 or 3
-    channels, uint8 or, with `settings.pixel_range`, floats.
+    channels, uint8 or, with `settings.pixel_range`, floats. Of `images` and `versus` that are not a run, only
+    the first `settings.count` are used.
 
     Args:
         images: the images to score; the Inception score needs 10 or more.
