@@ -11,7 +11,7 @@ from convergan.scoring.settings import ScoreFiles, ScoreSettings
 
 QUICK = ScoreSettings()
 
-DRAWN = ScoreSettings(count=60)
+DRAW_SETTINGS = ScoreSettings(count=60)
 """Settings for images that a run draws."""
 
 

@@ -111,4 +111,6 @@ def test_the_table_of_the_documentation_is_that_of_the_results() -> None:
         "closeness": "equal", "ours": None, "width": None, "coverage_of_difference": None,
         "width_of_difference": None, "repeats": 100,
     }])  # fmt: skip
-    assert "10 classes of images sorted by class | – | 100 | none given | – | none given | – |" in text
+    assert (
+        "10 classes of images sorted by class | – | 100 | none given | – | none given | – |" in text
+    )

@@ -141,7 +141,9 @@ def _stream(folder: Path, name: str) -> Any:
 
 def _make_statistics(folder: Path) -> None:
     features = torch.from_numpy(_noise(20, 6)).float()
-    write_statistics(folder / "reference.npz", gaussian_statistics(features), "inception abc", SIZES)
+    write_statistics(
+        folder / "reference.npz", gaussian_statistics(features), "inception abc", SIZES
+    )
 
 
 def _statistics(folder: Path) -> Any:

@@ -35,6 +35,6 @@ def test_the_array_keeps_them() -> None:
 def test_sets_of_other_sizes(
     first: list[tuple[int, int]], second: list[tuple[int, int]], expected: bool
 ) -> None:
-    one, other = sizes_of(first), sizes_of(second)
-    assert one is not None and other is not None
-    assert one.overlap(other) == other.overlap(one) == expected
+    first_sizes, second_sizes = sizes_of(first), sizes_of(second)
+    assert first_sizes is not None and second_sizes is not None
+    assert first_sizes.overlap(second_sizes) == second_sizes.overlap(first_sizes) == expected

@@ -122,7 +122,7 @@ def test_an_order_is_told_of_an_earlier_score(tmp_path: Path) -> None:
     compared = later.comparisons["Inception score"]
     assert compared.first.interval is not None and compared.distinguishable is None
     (message,) = (m for m in messages(later, "is") if "contiguous" in m)
-    assert message.startswith("versus: the contiguous splits of images differ by more than chance")
+    assert message.startswith("versus: the 10 contiguous splits of images differ by more")
     console = Console(record=True, file=StringIO(), width=200)
     print_scores(console, [*later.numbers.values()], [*later.comparisons.values()])
     text = console.export_text()
@@ -130,8 +130,9 @@ def test_an_order_is_told_of_an_earlier_score(tmp_path: Path) -> None:
     assert row.rstrip().endswith("no interval")
     assert f"no interval of Inception score of versus: {IN_ORDER}" in text
     # What this call says itself is not repeated.
-    again = messages(by_judge(ordered, versus=path), "is")
-    assert len(again) == len(set(again)) and not any("versus: " in message for message in again)
+    repeated = messages(by_judge(ordered, versus=path), "is")
+    assert len(repeated) == len(set(repeated))
+    assert not any("versus: " in message for message in repeated)
 
 
 def test_notes_of_an_earlier_call_on_other_metrics_and_sets_are_left_out() -> None:

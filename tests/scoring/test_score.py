@@ -29,7 +29,7 @@ from convergan.scoring.run_images import draw
 from convergan.scoring.score import measure
 from convergan.scoring.scores import Scores
 from convergan.scoring.settings import ScoreSettings
-from scored import DRAWN, QUICK, scored, value
+from scored import DRAW_SETTINGS, QUICK, scored, value
 
 
 def test_embeddings_are_the_networks_in_order(trained_run: Path, digits: np.ndarray) -> None:
@@ -167,7 +167,7 @@ def test_a_reference_is_its_images_wherever_they_are(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
     reference, earlier = tmp_path / "reference.npy", tmp_path / "earlier.json"
-    fid = replace(DRAWN, metrics=("fid",))
+    fid = replace(DRAW_SETTINGS, metrics=("fid",))
 
     def again(**files: Any) -> Scores:
         return scored(trained_run, arrays["some"], fid, **{"reference": reference, **files})
@@ -258,7 +258,7 @@ def test_unreadable_images_are_named_or_counted(
 def test_a_runs_own_samples_are_scored(trained_run: Path, tmp_path: Path) -> None:
     sample_to_folder(trained_run, 60, tmp_path / "samples", seed=0)
     by_run, by_files = (
-        scored(trained_run, path, DRAWN) for path in (trained_run, tmp_path / "samples")
+        scored(trained_run, path, DRAW_SETTINGS) for path in (trained_run, tmp_path / "samples")
     )
     assert value(by_run, "Inception score") == pytest.approx(value(by_files, "Inception score"))
 

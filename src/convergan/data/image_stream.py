@@ -145,11 +145,14 @@ def first_images(stream: ImageStream, count: int) -> ImageStream:
     ) -> Iterator[np.ndarray | Unreadable]:
         return stream.decoded(channels, size, slice(*part.indices(count)))
 
-    chosen, all_folders = (len(set(map(os.path.dirname, some))) for some in (names, stream.names))
+    folders, all_folders = (
+        len({os.path.dirname(name) for name in image_names})
+        for image_names in (names, stream.names)
+    )
     notes = stream.notes
-    if chosen < all_folders:
+    if folders < all_folders:
         notes += (
-            f"the first {count:,} of {len(stream):,} images are from {chosen:,} of {all_folders:,} folders",
+            f"the first {count:,} of {len(stream):,} images are from {folders:,} of {all_folders:,} folders",
         )
     return replace(stream, names=names, decoded=decoded, notes=notes)
 

@@ -20,15 +20,15 @@ class Sizes:
         """True if all images have one size."""
         return self.smallest == self.largest
 
-    def overlap(self, other: "Sizes") -> bool:
+    def overlap(self, sizes: "Sizes") -> bool:
         """Tests whether the images of two sets may have the same sizes.
 
         Images of one size need images of that size, and images of several sizes such with areas in the same
         range.
         """
-        if self.alike or other.alike:
-            return self == other
-        return _area(self.smallest) <= _area(other.largest) and _area(other.smallest) <= _area(
+        if self.alike or sizes.alike:
+            return self == sizes
+        return _area(self.smallest) <= _area(sizes.largest) and _area(sizes.smallest) <= _area(
             self.largest
         )
 

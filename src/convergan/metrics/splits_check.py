@@ -18,6 +18,10 @@ from convergan.metrics.inception_score import (
 _CHANCE = 1e-4
 """Probability of the differences in random order below which they count as more than chance."""
 
+_ROUNDING = 1e-10
+"""Trace up to which images differ by no more than rounding: p(y|x) varies by 1e-5 of itself. Such images,
+copies of one, are in no order."""
+
 
 @dataclass(frozen=True)
 class SplitsCheck:
@@ -42,7 +46,7 @@ class SplitsCheck:
 
         It is that of a scaled chi-square distribution with the mean and variance of the statistic.
         """
-        if self.trace <= 0 or self.squares <= 0 or self.splits < 2:
+        if self.trace <= _ROUNDING or self.squares <= 0 or self.splits < 2:
             return 1.0
         scale = self.squares / self.trace
         degrees = (self.splits - 1) * self.trace / scale

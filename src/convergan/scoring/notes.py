@@ -73,14 +73,14 @@ def notes_of_earlier(
         metrics: metrics of this call; notes on others are left out.
         own: notes of this call, which are not repeated.
     """
-    said = {(note.metric, note.message) for note in own}
+    repeated = {(note.metric, note.message) for note in own}
     return [
         replace(note, message=f"versus: {note.message}", role="versus")
         for note in earlier.notes
         # What the earlier images were compared with is another set than this call's.
         if note.role in (None, "images", "reference")
         and (note.metric is None or note.metric in metrics)
-        and (note.metric, note.message) not in said
+        and (note.metric, note.message) not in repeated
     ]
 
 
