@@ -10,11 +10,11 @@ from torchmetrics.image.kid import KernelInceptionDistance as Torchmetrics
 
 from convergan.errors import UserError
 from convergan.metrics.kernel_distance import (
-    KernelInceptionDistance,
     KernelMetric,
     kernel_distance,
     kernel_distance_of_subsets,
 )
+from convergan.metrics.kernel_inception_distance import KernelInceptionDistance
 from convergan.metrics.metric import Embedded
 
 SIZE = 90

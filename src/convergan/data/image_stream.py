@@ -1,5 +1,6 @@
 """Images read once, in order, without a store: from a folder, from parquet files or from an array."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -8,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from convergan.data.names import RowNames
+from convergan.data.names import ChosenNames, RowNames
 from convergan.data.parquet import find_parquet, parquet_images, split_of
 from convergan.errors import UserError, one_line, reading
 from convergan.images.decode import Unreadable, decode_in_order, pixels
@@ -136,6 +137,27 @@ def stream_of_array(
         return turned(map(in_eight_bits, images[part]), channels, size)
 
     return ImageStream(place, names, decoded, pixel_range, notes=notes)
+
+
+def first_images(stream: ImageStream, count: int) -> ImageStream:
+    """The first images of a stream, with a note if they are from some of its folders alone."""
+    names = ChosenNames(stream.names, np.arange(count))
+
+    def decoded(
+        channels: Channels | None, size: Size | None, part: slice
+    ) -> Iterator[np.ndarray | Unreadable]:
+        return stream.decoded(channels, size, slice(*part.indices(count)))
+
+    folders, all_folders = (
+        len({os.path.dirname(name) for name in image_names})
+        for image_names in (names, stream.names)
+    )
+    notes = stream.notes
+    if folders < all_folders:
+        notes += (
+            f"the first {count:,} of {len(stream):,} images are from {folders:,} of {all_folders:,} folders",
+        )
+    return replace(stream, names=names, decoded=decoded, notes=notes)
 
 
 def turned(

@@ -17,6 +17,7 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
+from convergan.images.sizes import Sizes, sizes_of
 from convergan.metrics.metric import Embedded
 from convergan.metrics.requirements import described, first_row_not_finite, require_matrix
 from convergan.networks.batches import device_of_process, run_batches
@@ -65,8 +66,8 @@ class Embeddings(NamedTuple):
     images_per_second: float
     sha256: str
     """SHA-256 of the images' pixels as the network received them; see `with_sha256`."""
-    sizes: frozenset[Size] = frozenset()
-    """Heights and widths of the images as the network received them."""
+    sizes: Sizes | None = None
+    """Sizes of the images as the network received them; None: not known."""
 
 
 def embed(
@@ -90,9 +91,8 @@ def embed(
         progress: called with the numbers of images that this process has done and has to do.
 
     Raises:
-        UserError: an image cannot be read, its size does not fit the network, or its outputs are not finite,
-            or not as many as those of the images before; the message names the image. Or the network's
-            outputs are not features and logits, each floats [batch, ...].
+        UserError: an image cannot be read or has another size than the network takes, or its outputs are not
+            finite floats [batch, ...], as many as for the images before; the message names the image.
     """
     images, sha256 = with_sha256(images) if not logits_alone else (images, lambda: "")
     rank, processes = distributed.rank(), distributed.ranks()
@@ -129,12 +129,7 @@ def embed(
     for batch_places, output in run:
         batch_names = [names[row] for row in batch_places]
         for values, room in zip(output, rows.room or output, strict=True):
-            _require_finite(values, images, batch_names)
-            if values.shape[1] != room.shape[1]:
-                raise UserError(
-                    f"{_whole_name(images, batch_names[0])}: expected {room.shape[1]} outputs of the network,"
-                    f" as of the images before, got {values.shape[1]}"
-                )
+            _require_values(values, room.shape[1], images, batch_names)
         local_places += batch_places
         rows.append(list(output))
         if progress is not None:
@@ -147,14 +142,13 @@ def embed(
         places, outputs, reasons = rows_of_all(places, outputs, reasons, device)
     if not len(places):
         raise UserError(f"{images.place}: expected images, got none that can be read")
-    features, logits = outputs
     return Embeddings(
-        Embedded(features, logits),
+        Embedded(*outputs),
         places,
         [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
         len(images) / seconds,
         sha256(),
-        distributed.union_over_ranks(sizes),
+        sizes_of(distributed.union_over_ranks(sizes)),
     )
 
 
@@ -182,7 +176,13 @@ def _require_size(image: np.ndarray, embedding: Embedding, name: str) -> None:
         )
 
 
-def _require_finite(outputs: Tensor, images: ImageStream, names: Sequence[str]) -> None:
+def _require_values(outputs: Tensor, count: int, images: ImageStream, names: Sequence[str]) -> None:
+    """Raise an error unless the outputs for a batch are finite, and as many as for the images before."""
+    if outputs.shape[1] != count:
+        raise UserError(
+            f"{_whole_name(images, names[0])}: expected {count} outputs of the network, as of the images"
+            f" before, got {outputs.shape[1]}"
+        )
     row = first_row_not_finite(outputs)
     if row is not None:
         name = _whole_name(images, names[row])
