@@ -78,6 +78,7 @@ def describe_arm(
         response_seconds=None if judged is None else _response_seconds(judged),
         timed=timed,
         threshold=thresholds.threshold(name),
+        timed_answers=thresholds.answers(name),
     )
 
 

@@ -10,6 +10,7 @@ from convergan.statistics.intervals import Interval
 from convergan.study.analysis.attention import Attention
 from convergan.study.analysis.conclusion import Conclusion
 from convergan.study.analysis.estimates import Estimate, Samples
+from convergan.study.analysis.exposures import AnswerCounts
 from convergan.study.analysis.screens import Flagged, Screens
 from convergan.study.analysis.statistics.agreement import Agreement
 from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
@@ -104,7 +105,10 @@ class Arm:
     """Exposures were chosen by a staircase, which drives the accuracy to its target."""
 
     threshold: Threshold | None
-    """Exposure threshold; None where not timed, and where no participant has enough trials."""
+    """Exposure threshold; None where not timed, and where no participant has enough usable answers."""
+
+    timed_answers: AnswerCounts | None
+    """Numbers of answers that the threshold rests on or leaves out; None where not timed."""
 
 
 @dataclass(frozen=True, kw_only=True)

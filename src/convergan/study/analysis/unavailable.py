@@ -1,5 +1,7 @@
 """Names of the numbers that some data cannot give."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from convergan.study.analysis.exposures import exposures_of
@@ -40,13 +42,21 @@ def _unavailable_if_timed(votes: Votes) -> dict[str, str]:
     exposures = exposures_of(votes)
     if not exposures:
         return {}
-    arms = (
-        ""
-        if len(exposures) == len(np.unique(votes.arm))
-        else f" in {', '.join(f'“{arm}”' for arm in exposures)}"
-    )
+    arms = "" if len(exposures) == len(np.unique(votes.arm)) else _in_arms(exposures)
     reason = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
     missing = dict.fromkeys(_NEED_FREE_ACCURACY, reason)
-    if all(len(arm.votes) == 0 for arm in exposures.values()):
-        missing["exposure threshold"] = f"needs a participant with more than {FEWEST_TRIALS} trials"
+    without = [arm for arm, answers in exposures.items() if answers.counts.counted == 0]
+    if without:
+        some = len(without) < len(exposures)
+        name = f"exposure threshold{_in_arms(without) if some else ''}"
+        left_out = any(
+            exposures[arm].counts.wrong_exposures or exposures[arm].counts.unrequested
+            for arm in without
+        )
+        needed = "answers to images shown as long as requested" if left_out else "trials"
+        missing[name] = f"needs a participant with more than {FEWEST_TRIALS} {needed}"
     return missing
+
+
+def _in_arms(arms: Iterable[str]) -> str:
+    return f" in {', '.join(f'“{arm}”' for arm in arms)}"
