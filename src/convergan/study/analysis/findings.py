@@ -99,7 +99,8 @@ class Arm:
     """Learning curve; None where timed, and where only rates are known."""
 
     response_seconds: float | None
-    """Median over participants of their median response time, in seconds; None where unknown."""
+    """Median over participants of their median response time, in seconds, or of their mean one where single
+    votes are unknown; None where unknown."""
 
     timed: bool
     """Exposures were chosen by a staircase, which drives the accuracy to its target."""

@@ -38,6 +38,9 @@ class Rates:
     error_on_real: np.ndarray
     """float64 [n], 0 to 1: share of real images taken for generated; NaN without such."""
 
+    response_seconds: np.ndarray | None = None
+    """float64 [n]: mean response time in seconds, NaN where unknown; None if not given."""
+
     def __len__(self) -> int:
         return len(self.participant)
 
@@ -64,7 +67,8 @@ class Rates:
 
     def chosen(self, rows: np.ndarray) -> "Rates":
         """Return some of the participants, by a mask or by indices."""
-        return Rates(*(getattr(self, field.name)[rows] for field in fields(self)))
+        columns = (getattr(self, field.name) for field in fields(self))
+        return Rates(*(None if column is None else column[rows] for column in columns))
 
 
 def rates_of(votes: Votes) -> Rates:

@@ -33,6 +33,8 @@ def unavailable(data: Votes | Rates) -> dict[str, str]:
     if isinstance(data, Votes):
         return _unavailable_if_timed(data)
     missing = dict.fromkeys(_NEED_VOTES, "needs single votes")
+    if data.response_seconds is not None and not np.isnan(data.response_seconds).all():
+        del missing["response times"]
     if np.isnan(data.generated_trials + data.real_trials).any():
         missing |= dict.fromkeys(_NEED_TRIALS, "needs the number of each participant's trials")
     return missing
