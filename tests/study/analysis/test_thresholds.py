@@ -86,7 +86,7 @@ def test_what_was_shown_counts_and_not_what_was_asked_for() -> None:
 
 
 def test_every_answer_counts_or_has_a_reason_why_not() -> None:
-    """Also where some participants have too few usable answers, and some exposures are unknown."""
+    """Some participants have too few usable answers, and some exposures are unknown."""
     rng = np.random.default_rng(12)
     votes = timed_votes(rng, {"a": 320, "b": 320}, participants=12, trials=80)
     share = np.where(votes.arm == "a", 0.45, 0)

@@ -50,8 +50,8 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
     assert_equal(read_collected(path), votes)
     rates = rates_of(votes.chosen(votes.generated | (votes.arm != "a, with comma")))
     complete = rates.chosen(~np.isnan(rates.error_on_real))
-    for known in (None, np.where(np.arange(len(complete)) == 1, np.nan, 1.25)):
-        timed = replace(complete, response_seconds=known)
+    for seconds in (None, np.where(np.arange(len(complete)) == 1, np.nan, 1.25)):
+        timed = replace(complete, response_seconds=seconds)
         write_collected(path, timed)
         assert_equal(read_collected(path), timed)
 
@@ -105,7 +105,7 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
 def test_spreadsheets_separate_columns_by_commas_semicolons_or_tabs(
     tmp_path: Path, separator: str
 ) -> None:
-    """Where numbers have a decimal comma, as in most of Europe, a spreadsheet writes semicolons."""
+    """Spreadsheets write semicolons where numbers have a decimal comma, as in most of Europe."""
     decimal = "," if separator == ";" else "."
     rows = [
         ["participant", "image", "generated", "answered_generated", "response_seconds", "trial"],
@@ -183,8 +183,8 @@ def test_response_times_of_rates(tmp_path: Path) -> None:
     """The file of dgm-eval has each participant's sum, in seconds."""
     header = "id,model,num_correct,err_rt,f_err_rt,r_err_rt"
     lines = ["p,GAN,150,.25,.3,.2", "q,GAN,100,.5,.5,.5", "r,GAN,0,1,1,1"]
-    without = file(tmp_path, header, *lines)
-    assert "response times (needs" in import_votes(without, tmp_path / "out.csv")
+    untimed = file(tmp_path, header, *lines)
+    assert "response times (needs" in import_votes(untimed, tmp_path / "out.csv")
     path = file(
         tmp_path, f"{header},resp_time", *map(",".join, zip(lines, ("300", "", "90"), strict=True))
     )
@@ -196,8 +196,8 @@ def test_response_times_of_rates(tmp_path: Path) -> None:
     assert_equal(read_collected(tmp_path / "out.csv"), rates)
     findings = analyse(rates)
     assert findings.arms[0].response_seconds == 1.5 and "response times" not in findings.unavailable
-    more = replace(rates, response_seconds=np.array([1.5, 3.5, np.nan]))
-    assert analyse(more).arms[0].response_seconds == 2.5
+    second = replace(rates, response_seconds=np.array([1.5, 3.5, np.nan]))
+    assert analyse(second).arms[0].response_seconds == 2.5
     unknown = replace(rates, response_seconds=np.full(3, np.nan))
     assert analyse(unknown).arms[0].response_seconds is None
     assert "response times" in analyse(unknown).unavailable

@@ -138,15 +138,15 @@ def test_timed_arms_without_a_threshold_and_of_few_people_are_in_the_page(
     share = np.select([votes.arm == "none", votes.arm == "few"], [1, 0.6])
     wrong = rng.random(len(votes)) < share
     findings = analyse(replace(votes, shown_ms=np.where(wrong, 5000.0, votes.shown_ms)))
-    whole, few, _ = findings.arms
-    assert whole.threshold and few.threshold and few.threshold.participants < 12
+    _, few_people, _ = findings.arms
+    assert few_people.threshold and few_people.threshold.participants < 12
     text = written(tmp_path, replace(timed, findings=findings, rates=rates_of(votes)))
-    part = f"{few.threshold.participants} of 12 participants"
+    part = f"{few_people.threshold.participants} of 12 participants"
     assert f"of the time; {part}" in text and f" few {part} " in text
     assert "driven by the staircase; no exposure threshold" in text
     assert "none – – – – 1,200" in text
-    assert few.timed_answers and 0 < few.timed_answers.counted < 400
-    assert f"0 {1200 - few.timed_answers.counted:,} none" in text
+    assert few_people.timed_answers and 0 < few_people.timed_answers.counted < 400
+    assert f"0 {1200 - few_people.timed_answers.counted:,} none" in text
     assert "“none”: all 1,200 answers are left out" in text
 
 

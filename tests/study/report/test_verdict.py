@@ -168,10 +168,10 @@ def test_exposures_that_were_all_wrong_are_what_the_report_is_about() -> None:
     votes = timed_votes(np.random.default_rng(20), {"a": 320}, participants=3)
     findings = hung(votes, 1)
     assert verdict(findings) == f"Nothing can be concluded: all 300 answers are {LEFT_OUT}."
-    _, few, wrong, without = cautions(findings)
-    assert few.startswith("Fewer than 10 participants in “a” (3): ")
+    _, small, wrong, missing = cautions(findings)
+    assert small.startswith("Fewer than 10 participants in “a” (3): ")
     assert wrong == f"“a”: all 300 answers are {LEFT_OUT}."
-    assert without.startswith("“a”: 3 of 3 participants have no threshold, as 40 or fewer of their")
+    assert missing.startswith("“a”: 3 of 3 participants have no threshold, as 40 or fewer of their")
     content = findings.as_json()["arms"][0]
     assert content["threshold"] is None and content["timed_answers"]["wrong_exposures"] == 300
 
@@ -191,7 +191,7 @@ def test_an_arm_without_a_usable_answer_stays_in_the_conclusion() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whom_a_threshold_rests_on_is_said(seed: int) -> None:
-    """Of 12 people 65 % of whose exposures were wrong, one or a few have more than 40 usable answers."""
+    """One or a few of 12 people have more than 40 usable answers where 65 % of the exposures were wrong."""
     votes = timed_votes(np.random.default_rng(22), {"a": 320}, participants=12)
     findings = hung(votes, 0.65, seed=seed)
     [arm] = findings.arms
@@ -202,11 +202,11 @@ def test_whom_a_threshold_rests_on_is_said(seed: int) -> None:
     assert text.startswith("One participant needed" if number == 1 else "People needed")
     have = "has" if number == 1 else "have"
     assert text.endswith(f" Only {number} of 12 participants {have} more than 40 usable answers.")
-    _, few, wrong, without = cautions(findings)
-    assert few.startswith(f"Fewer than 10 participants with a threshold in “a” ({number}): ")
+    _, small, wrong, missing = cautions(findings)
+    assert small.startswith(f"Fewer than 10 participants with a threshold in “a” ({number}): ")
     assert wrong == f"“a”: {arm.timed_answers.wrong_exposures} of 1,200 answers are {LEFT_OUT}."
-    assert f"“a”: {12 - number} of 12 participants have no threshold" in without
-    assert without.endswith(f"({', '.join(arm.timed_answers.too_few[:4])}, ...).")
+    assert f"“a”: {12 - number} of 12 participants have no threshold" in missing
+    assert missing.endswith(f"({', '.join(arm.timed_answers.too_few[:4])}, ...).")
     assert "One bot" in verdict(findings, simulated=True) or number > 1
 
 
@@ -226,16 +226,16 @@ def test_an_arm_of_careless_answers_is_not_said_to_be_all_arms() -> None:
     votes = timed_votes(rng, {"a": 320, "b": 320}, participants=12)
     hasty = np.where(votes.arm == "a", 0.1, votes.response_seconds)
     careless = replace(votes, response_seconds=hasty)
-    nothing = (
+    remark = (
         "Nothing can be concluded about arm “a”: the answers of all its participants look careless."
     )
     text = verdict(analyse(careless))
     assert text.startswith("People needed ") and "in arm “b” to be" in text
-    assert text.endswith(nothing)
+    assert text.endswith(remark)
     text = verdict(hung(careless, 1, "b"))
-    assert text == f"Nothing can be concluded: all 1,200 answers are {LEFT_OUT}. {nothing}"
-    both = analyse(replace(votes, response_seconds=np.full(len(votes), 0.1)))
-    assert verdict(both) == (
+    assert text == f"Nothing can be concluded: all 1,200 answers are {LEFT_OUT}. {remark}"
+    careless_findings = analyse(replace(votes, response_seconds=np.full(len(votes), 0.1)))
+    assert verdict(careless_findings) == (
         "Nothing can be concluded: the answers of all participants look careless."
     )
 

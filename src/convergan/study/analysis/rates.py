@@ -67,8 +67,10 @@ class Rates:
 
     def chosen(self, rows: np.ndarray) -> "Rates":
         """Return some of the participants, by a mask or by indices."""
-        columns = (getattr(self, field.name) for field in fields(self))
-        return Rates(*(None if column is None else column[rows] for column in columns))
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Rates(
+            **{name: None if cells is None else cells[rows] for name, cells in columns.items()}
+        )
 
 
 def rates_of(votes: Votes) -> Rates:

@@ -47,16 +47,17 @@ def _unavailable_if_timed(votes: Votes) -> dict[str, str]:
     arms = "" if len(exposures) == len(np.unique(votes.arm)) else _in_arms(exposures)
     reason = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
     missing = dict.fromkeys(_NEED_FREE_ACCURACY, reason)
-    without = [arm for arm, answers in exposures.items() if answers.counts.counted == 0]
-    if without:
-        some = len(without) < len(exposures)
-        name = f"exposure threshold{_in_arms(without) if some else ''}"
-        left_out = any(
-            exposures[arm].counts.wrong_exposures or exposures[arm].counts.unrequested
-            for arm in without
+    unfitted = [arm for arm, answers in exposures.items() if answers.counts.counted == 0]
+    if unfitted:
+        place = _in_arms(unfitted) if len(unfitted) < len(exposures) else ""
+        counts = [exposures[arm].counts for arm in unfitted]
+        trials = (
+            "answers to images shown as long as requested"
+            if any(count.wrong_exposures or count.unrequested for count in counts)
+            else "trials"
         )
-        needed = "answers to images shown as long as requested" if left_out else "trials"
-        missing[name] = f"needs a participant with more than {FEWEST_TRIALS} {needed}"
+        reason = f"needs a participant with more than {FEWEST_TRIALS} {trials}"
+        missing[f"exposure threshold{place}"] = reason
     return missing
 
 

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def _read_csv(path: Path) -> tuple[list[tuple[str, list[str]]], str]:
         # utf-8-sig: spreadsheets begin their UTF-8 with a byte order mark.
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = file.readlines()
-        delimiter = max(_DELIMITERS, key=lambda each: _header_size(lines, each))
+        delimiter = max(_DELIMITERS, key=partial(_header_size, lines))
         rows = csv.reader(lines, delimiter=delimiter)
         names = [name.strip() for name in next(rows, [])]
         cells: list[list[str]] = [[] for _ in names]

@@ -42,18 +42,18 @@ def cautions(findings: Findings) -> list[str]:
         for arm, threshold in measured(findings)
         if threshold.participants < min(FEW_PARTICIPANTS, arm.participants)
     ]
-    for small, those in (
+    for arms, kind in (
         (small_arms, "participants"),
         (small_thresholds, "participants with a threshold"),
     ):
-        if small:
-            arms = (
-                ", ".join(small)
-                if len(small) <= MOST_NAMED
-                else f"{len(small)} of {len(findings.arms)} arms"
+        if arms:
+            place = (
+                ", ".join(arms)
+                if len(arms) <= MOST_NAMED
+                else f"{len(arms)} of {len(findings.arms)} arms"
             )
             sentences.append(
-                f"Fewer than {FEW_PARTICIPANTS} {those} in {arms}: with so few, intervals are too narrow, or "
+                f"Fewer than {FEW_PARTICIPANTS} {kind} in {place}: with so few, intervals are too narrow, or "
                 "cannot be computed; do not rely on them."
             )
     for arm in findings.arms:
@@ -165,11 +165,12 @@ def _exposure_cautions(arm: Arm) -> list[str]:
     if answers is None:
         return []
     sentences = [f"“{arm.name}”: {reason}." for reason in left_out([answers])]
-    few = len(answers.too_few)
-    if few:
+    number = len(answers.too_few)
+    if number:
+        have = "has" if number == 1 else "have"
         sentences.append(
-            f"“{arm.name}”: {few} of {arm.participants} participants {'has' if few == 1 else 'have'} no "
-            f"threshold, as {FEWEST_TRIALS} or fewer of their answers are usable "
+            f"“{arm.name}”: {number} of {arm.participants} participants {have} no threshold, as "
+            f"{FEWEST_TRIALS} or fewer of their answers are usable "
             f"({first_of(answers.too_few, MOST_NAMED)})."
         )
     if answers.unmeasured:

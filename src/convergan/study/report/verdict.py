@@ -106,9 +106,9 @@ def _threshold_verdict(findings: Findings, people: str) -> str:
         bounds = widest(longest.exposure_ms)
         uncertainty = f" (95{SPACE}% interval {milliseconds_interval(bounds)})" if bounds else ""
         place = f" in arm “{hardest.name}”" if len(timed) > 1 else ""
-        one = "One bot" if people == "Bots" else "One participant"
-        who = one if longest.participants == 1 else people
-        return f"{who} needed {needed(longest)}{uncertainty}{place} {right}.{remarks}"
+        if longest.participants == 1:
+            people = "One bot" if people == "Bots" else "One participant"
+        return f"{people} needed {needed(longest)}{uncertainty}{place} {right}.{remarks}"
     tested = [
         pair for pair in findings.threshold_comparisons if not {pair.first, pair.second} & emptied
     ]
