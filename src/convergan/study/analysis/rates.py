@@ -1,6 +1,7 @@
 """Error rates of participants, from which most statistics of a study are computed."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Rates:
 
     def chosen(self, rows: np.ndarray) -> "Rates":
         """Return some of the participants, by a mask or by indices."""
-        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         return Rates(
             **{name: None if cells is None else cells[rows] for name, cells in columns.items()}
         )
