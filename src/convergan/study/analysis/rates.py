@@ -68,10 +68,11 @@ class Rates:
 
     def chosen(self, rows: np.ndarray) -> "Rates":
         """Return some of the participants, by a mask or by indices."""
-        columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Rates(
-            **{name: None if cells is None else cells[rows] for name, cells in columns.items()}
-        )
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        rates: dict[str, Any] = {
+            name: None if cells is None else cells[rows] for name, cells in columns.items()
+        }
+        return Rates(**rates)
 
 
 def rates_of(votes: Votes) -> Rates:
