@@ -1,4 +1,4 @@
-"""Claim: an epoch, with data, evaluation and checkpoints, is three times as fast as the peer's.
+"""Comparison of an epoch, with data, evaluation and checkpoints, with the peer's.
 
     python benchmarks/epoch.py --recipe mnist|cifar10 --data DIR [--epochs 3] [--threads N ...]
         [--device cuda] [--compile off|on|both]
@@ -153,7 +153,7 @@ def main() -> None:
             )
             rows.append(
                 timing(
-                    claim="an epoch, with data, evaluation and checkpoints, is 3 times as fast as the peer's",
+                    claim="an epoch, with data, evaluation and checkpoints, beside the peer's",
                     setting=f"{name}, {recipe.labels:,} labels, batch {recipe.batch_size}, baseline off",
                     peer_name=f"plain PyTorch (benchmarks/harness/peers/{name}.py), DataLoader",
                     **compared,

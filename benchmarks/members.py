@@ -1,4 +1,4 @@
-"""Claim: ten members of a small network's ensemble train 1.3 times as fast together as one after the other.
+"""Claim: the members of a small network's ensemble train faster together than one after the other.
 
     python benchmarks/members.py [--recipes digits mnist] [--members 10] [--steps 30] [--threads N]
         [--device cuda] [--data DIR]
@@ -55,7 +55,7 @@ def steps_apart_and_together(recipe: Recipe, device: torch.device) -> dict[str, 
 
 
 CLAIMS = {
-    "digits": "ten members of `digits` train 1.3 times as fast together",
+    "digits": "ten members of `digits` train faster together",
     "mnist": "ten members of `mnist` are hardly faster together, and so are trained apart",
 }
 """Claims by recipe."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from convergan.files import write_text
+from convergan.runs.provenance import short_commit
 from harness import BENCHMARKS, ROOT, page_tables
 from harness.command_line import command_parser
 from harness.page_tables import markdown_table
@@ -42,15 +43,11 @@ def filled(page: str, results: Path) -> str:
 def _table(results: Path, name: str) -> str:
     rows = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     repeats = ", ".join(f"{count:,}" for count in sorted({row["repeats"] for row in rows}))
-    commits = ", ".join(sorted({_short(row["git_commit"]) for row in rows}))
+    hashes = {row["git_commit"] for row in rows}
+    commits = ", ".join(sorted("unknown" if c is None else short_commit(c) for c in hashes))
     json_file = f"[`{name}.json`](../benchmarks/results/{name}.json)"
     source = f"Source: {json_file}. Repeats: {repeats}. Commit: {commits}."
     return markdown_table(_HEADS, map(_cells, rows), source)
-
-
-def _short(commit: str | None) -> str:
-    """The first digits of a commit, and whether its files had been changed."""
-    return "unknown" if commit is None else commit[:7] + commit[40:]
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

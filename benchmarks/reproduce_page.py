@@ -65,8 +65,8 @@ def measured_plans() -> list[Plan]:
 
 
 def plan_of_kept(table: Table, results: Path) -> Plan | None:
-    """The table with every recipe, number of labels, draw and ensemble of which a cell is kept; None without
-    any.
+    """The table with every recipe, number of labels, draw and ensemble of which a cell is kept, and with the
+    paper's single models and ensembles of these recipes and its own; None if no cell is kept.
 
     Raises:
         UserError: a file is damaged, or of no such cell, as of a preset that has changed since.
@@ -87,7 +87,7 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
             draws=draws,
             members=members,
         )
-        for members in sorted(sizes) or (1,)
+        for members in sorted(sizes | {table.members})
     ]
     entries = {
         (entry.row, entry.column, entry.models): entry for plan in plans for entry in plan.entries
@@ -108,9 +108,6 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
         for entry in entries.values()
         if any(cell.name in done for cell in entry.cells)
     }
-    own = {
-        (entry.row, 1) for entry in entries.values() if entry.cells[0].recipe.name in table.recipes
-    }
     return replace(
         plans[0],
         entries=tuple(
@@ -123,7 +120,7 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
                 ),
             )
             for entry in entries.values()
-            if (entry.row, entry.models) in measured | own
+            if entry.models in (1, table.members) or (entry.row, entry.models) in measured
         ),
     )
 
@@ -142,8 +139,12 @@ def _summaries(plan: Plan) -> Any:
 def _section(table: Table) -> str:
     plan = plan_of_kept(table, RESULTS)
     command = f"convergan reproduce {table.name} --data.path DIR"
-    if plan is None:
+    if plan is None and not table.published:
         return f"## {table.title}\n\n`{command}`: nothing is measured yet.\n\n"
+    if plan is None:
+        (grid,) = grids_of(plan_of(table), _summaries(plan_of(table)))
+        title, _, body = markdown_of(grid).partition("\n\n")
+        return f"{title}\n\n`{command}`: nothing is measured yet.\n\n{body}\n"
     recipes = list(dict.fromkeys(entry.cells[0].recipe.name for entry in plan.entries))
     if not set(recipes) <= set(table.recipes):
         command += f" --recipes {' '.join(recipes)}"

@@ -35,7 +35,7 @@ from convergan.files import write_text
 from convergan.json_files import read_json, spread_json_text
 from convergan.recipes.presets import PRESETS
 from convergan.runs.metrics import read_metrics
-from convergan.runs.provenance import device_name
+from convergan.runs.provenance import device_name, short_commit
 from convergan.training.preparation import prepare
 from harness import rows
 from harness.cells import train
@@ -210,7 +210,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
         seconds = entry["seconds_to"]
         table.add_row(
             entry["date"],
-            str(entry["git_commit"])[:7],
+            short_commit(str(entry["git_commit"])),
             f"{entry['machine']['cpu'] or 'not kept'}, {entry['threads']} threads",
             entry["what"],
             str(entry["labels"]),
@@ -230,7 +230,7 @@ def print_table(records: Sequence[Record], console: Console) -> None:
             for target in map("{:.1%}".format, TARGETS)
         )
         console.print(
-            f"{subject}, {labels} labels, {threads} threads, {str(commit)[:7]}: {len(group)} runs,"
+            f"{subject}, {labels} labels, {threads} threads, {short_commit(str(commit))}: {len(group)} runs,"
             f" {reached}; last errors: mean {mean(rates):.2f} %, median {median(rates):.2f} %"
         )
 

@@ -101,6 +101,7 @@ class Reproduce(Checked):
         from convergan.experiments.reproduce import Resources, cores_here, gpus_here, reproduce
         from convergan.experiments.store import Store
         from convergan.terminal import standard_console
+        from convergan.training.signals import Terminated, terminated_by_signals
 
         if self.cluster is not None and self.workers is not None:
             raise UserError(
@@ -136,17 +137,21 @@ class Reproduce(Checked):
             checkpoint_every_seconds=self.checkpoint_every_seconds,
             weights=self.weights,
         )
-        progress = reproduce(
-            plan,
-            store,
-            resources,
-            standard_console(),
-            dry_run=self.dry_run,
-            study=self.study,
-            adopted=self.adopt,
-        )
+        try:
+            with terminated_by_signals():
+                progress = reproduce(
+                    plan,
+                    store,
+                    resources,
+                    standard_console(),
+                    dry_run=self.dry_run,
+                    study=self.study,
+                    adopted=self.adopt,
+                )
+        except Terminated as end:
+            raise Stopped("stopped", end.exit_code) from None
         if progress.interrupted:
-            raise Stopped("stopped; the same command continues", 130)
+            raise Stopped("stopped; the same command continues", progress.exit_code)
         if progress.failed:
             raise UserError(
                 f"reproduce: expected every cell to be computed, got {len(progress.failed)} that failed;"

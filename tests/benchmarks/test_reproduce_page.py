@@ -96,7 +96,25 @@ def test_every_kept_cell_is_on_the_page_whatever_its_draw_and_its_ensemble(tmp_p
         "mnist",
         "mnist, ensemble of 3",
         "mnist, ensemble of 5",
+        # The paper's, of which nothing is kept.
+        "mnist, ensemble of 10",
     ]
+    names = [row.name for row in separate.rows if row.name[0] != " "]
+    assert names == ["mnist-fast", "mnist-fast, ensemble of 10"]
+
+
+def test_a_table_without_a_kept_cell_has_the_papers_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduce_page, "RESULTS", tmp_path)
+    section = reproduce_page._section(TABLES["table1"])
+    assert "`convergan reproduce table1 --data.path DIR`: nothing is measured yet." in section
+    assert "| paper, ensemble of 10 | 1134 ± 445 |" in section
+    assert (
+        "| **mnist, ensemble of 10** | **-** | **-** | **-** | **-** |\n| draws of labels | 0 of 10 |"
+        in section
+    )
+    assert "| our methods | 8.09 ± 0.07 | - | 0 of 1 |" in reproduce_page._section(TABLES["table3"])
 
 
 @pytest.mark.parametrize(

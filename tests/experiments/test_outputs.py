@@ -30,7 +30,8 @@ from convergan.experiments.tables import TABLES
 from convergan.experiments.work import job_of
 from convergan.json_files import read_json, write_json
 from convergan.recipes.files import recipe_to_yaml
-from convergan.recipes.settings import Recipe
+from convergan.recipes.presets import PRESETS
+from convergan.recipes.settings import DataSettings, Recipe
 from convergan.runs.folder import RunFolder
 from experiments.scripted import write_results
 
@@ -109,8 +110,9 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
     )
     assert not any("mnist-fast" in note for note in main.notes)
     # No number of the paper stands beside it.
-    assert [row.name for row in separate.rows] == ["mnist-fast", "  median", "  draws of labels"]
-    (note,) = separate.notes
+    rows = ["mnist-fast", "  median", "  draws of labels", "  test images"]
+    assert [row.name for row in separate.rows] == rows
+    note = separate.notes[0]
     assert (
         "no counterpart among the paper's MNIST experiments, which are permutation-invariant"
         in note
@@ -121,6 +123,69 @@ def test_a_recipe_without_a_counterpart_is_a_block_of_its_own_with_all_that_is_t
     assert "mnist-fast" in csv_of(plan, entry_summaries)
 
 
+@pytest.mark.parametrize("table", ["table1", "table2", "svhn", "table3"])
+def test_other_images_do_not_stand_beside_the_papers_numbers(
+    plan: Callable[..., Plan], store: Store, table: str
+) -> None:
+    labels = () if table == "table3" else (20, 50)
+    digits_plan = plan(table=table, labels=labels, draws=2)
+    done(digits_plan, store, "tiny-20")
+    (grid,) = grids_of(digits_plan, summaries(digits_plan, store, {}))
+    assert grid.title == "tiny, which is not the paper's setting"
+    assert "paper" not in "".join([*grid.columns, *(row.name for row in grid.rows)])
+    assert "tiny: a recipe from a file: 6 epochs on digits, not the paper's settings" in grid.notes
+    if table == "table1":
+        assert [row.cells for row in grid.rows if row.name == "  test images"] == [("of 500", "-")]
+
+
+def test_a_table_of_the_papers_images_says_how_many_were_tested_where_they_are_not_all(
+    store: Store,
+) -> None:
+    plan = plan_of(TABLES["table1"], labels=[50, 100], draws=2, members=1)
+    done(plan, store, "mnist-100")
+    rows = {row.name: row.cells for row in _main(plan, summaries(plan, store, {})).rows}
+    assert rows["  test images"] == ("-", "of 500")
+    for cell in plan.cells():
+        if store.outcome(cell):
+            path = store.cell_folder(cell) / "results.json"
+            write_json(path, {**read_json(path), "test_size": 10_000})
+    names = [row.name for row in _main(plan, summaries(plan, store, {})).rows]
+    assert "  draws of labels" in names and "  test images" not in names
+
+
+def test_a_changed_preset_is_not_taken_for_the_preset(store: Store, tmp_path: Path) -> None:
+    def notes(recipe: str) -> list[str]:
+        plan = plan_of(TABLES["table1"], recipes=[recipe], labels=[50], draws=1)
+        grid = _main(plan, summaries(plan, store, {}))
+        return [note for note in grid.notes if note.startswith("mnist: ")]
+
+    path = tmp_path / "mnist.yaml"
+    path.write_text(recipe_to_yaml(replace(PRESETS["mnist"], epochs=2, labels=30)))
+    assert notes(str(path)) == [
+        "mnist: a recipe from a file, whose settings are not those of the preset of that name; the first"
+        " difference: epochs 2 in place of 150"
+    ]
+    # Numbers of labels, seeds and ensembles are the table's.
+    path.write_text(recipe_to_yaml(replace(PRESETS["mnist"], seed=3, labels=30, members=2)))
+    assert notes(str(path)) == notes("mnist")
+
+
+def test_departures_from_the_papers_settings_are_told_as_they_are(store: Store) -> None:
+    mnist, authors = PRESETS["mnist"], PRESETS["mnist-paper"]
+    rates = [f"{recipe.optimizer.learning_rate:g}".removeprefix("0") for recipe in (mnist, authors)]
+    plan = plan_of(TABLES["table1"], labels=[100])
+    (note,) = [
+        note for note in _main(plan, summaries(plan, store, {})).notes if note.startswith("mnist: ")
+    ]
+    assert f"{mnist.epochs} epochs in place of the authors' {authors.epochs}" in note
+    assert f"a learning rate of {rates[0]} in place of {rates[1]}" in note
+    for table, name in (("table2", "cifar10"), ("svhn", "svhn")):
+        assert PRESETS[name].optimizer.averaging_start == "weights"
+        plan = plan_of(TABLES[table])  # type: ignore[index]
+        notes = _main(plan, summaries(plan, store, {})).notes
+        assert any(note.startswith(f"{name}: as in the authors' code, except") for note in notes)
+
+
 def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store: Store) -> None:
     plan = plan_of(TABLES["table1"], labels=[50, 100], draws=4, members=1)
     done(plan, store, "mnist")
@@ -128,6 +193,11 @@ def test_draws_that_chose_settings_are_named_and_what_is_left_without_them(store
     # With 100 labels a draw has 40 errors plus its seed; draws of 50 labels chose nothing.
     assert [note for note in notes if "chose" in note] == [
         "mnist, 100 labels: settings were chosen by the test errors of draws 0 and 1; without: 42.5 ± 0.7"
+    ]
+    one_draw = plan_of(TABLES["table1"], labels=[100], draws=1, members=1)
+    notes = _main(one_draw, summaries(one_draw, store, {})).notes
+    assert [note for note in notes if "chose" in note] == [
+        "mnist, 100 labels: settings were chosen by the test errors of draw 0"
     ]
 
 
@@ -164,12 +234,16 @@ def test_what_is_measured_is_told_with_its_origin(plan: Callable[..., Plan], sto
     done(tiny_plan, store, "tiny")
     (cell,) = tiny_plan.cells()
     path = store.cell_folder(cell) / "results.json"
-    content = {**read_json(path), "baseline_test_errors": 3, "trained_at_commits": ["a" * 40]}
+    commits = ["b" * 40 + "-dirty", "a" * 40]
+    content = {**read_json(path), "baseline_test_errors": 3, "trained_at_commits": commits}
     write_json(path, {**content, "adopted_from": "runs/earlier"})
     entry_summaries = summaries(tiny_plan, store, {})
     provenance = provenance_of(entry_summaries)
-    assert "| fp32 | 1 min, with baselines | aaaaaaa |" in provenance
+    assert "| fp32 | 1 min, with baselines | aaaaaaa bbbbbbb-dirty |" in provenance
+    assert "* `-dirty`: files of the code had been changed, and not committed," in provenance
     assert "* tiny, 20 labels: adopted from `runs/earlier`" in provenance
+    write_json(path, {**content, "trained_at_commits": commits[1:]})
+    assert "-dirty" not in provenance_of(summaries(tiny_plan, store, {}))
     (line,) = [
         line
         for line in csv.DictReader(io.StringIO(csv_of(tiny_plan, entry_summaries)))
@@ -232,16 +306,18 @@ def test_numbers_have_as_many_digits_as_the_papers(number: Number | None, text: 
 
 
 def test_the_rows_of_table_3_are_variants(
-    plan: Callable[..., Plan], store: Store, tmp_path: Path
+    plan: Callable[..., Plan], tiny: Recipe, store: Store, tmp_path: Path
 ) -> None:
-    tiny_plan = plan(table="table3", labels=(), samples=500)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(recipe_to_yaml(replace(tiny, data=DataSettings(source="cifar10"))))
+    tiny_plan = plan(table="table3", labels=(), samples=500, recipes=[str(path)])
     real = tiny_plan.entries[0].cells[0]
     content = {"recipe": "tiny", "seed": 0, "score": 9.5, "stdev": 0.25, "sha256": real.sha256}
     write_json(_folder(store.cell_folder(real)) / "results.json", content)
     text = grid_text(tiny_plan, summaries(tiny_plan, store, {}))
     (line,) = [line for line in text.splitlines() if line.startswith("real data")]
     assert line.split("  ")[1:][-3:] == ["11.24 ± 0.12", "9.50 ± 0.25", "1 of 1"]
-    (measured,) = [line for line in text.splitlines() if line.startswith("tiny")]
+    (measured,) = [line for line in text.splitlines() if line.startswith("tiny ")]
     assert measured.split()[1:] == ["-", "-", "0", "of", "1"]
 
 
@@ -262,7 +338,12 @@ def test_the_figure_has_every_series_and_the_same_bytes_each_time(
         write_error_bars(tmp_path / name, tiny_plan, entry_summaries)
     text = (tmp_path / "one.svg").read_text()
     assert text == (tmp_path / "two.svg").read_text()
-    for name in ("paper", "Ladder + PBWN", "tiny"):
+    # The paper has no such digits.
+    assert "<!-- tiny -->" in text and "<!-- paper -->" not in text
+    mnist_plan = plan_of(TABLES["table1"], labels=[20, 50], draws=2, members=1)
+    write_error_bars(tmp_path / "mnist.svg", mnist_plan, summaries(mnist_plan, store, {}))
+    text = (tmp_path / "mnist.svg").read_text()
+    for name in ("paper", "Ladder + PBWN"):
         assert f"<!-- {name} -->" in text
     # Bad GAN has no number in these columns.
     assert "<!-- Bad GAN -->" not in text

@@ -1,8 +1,13 @@
 """`convergan reproduce` from its arguments to its files."""
 
 import json
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +34,15 @@ class Timed(Scripted):
     """Says that a training takes an hour, or that it cannot be timed."""
 
     untimed = ""
+    impossible = 0
     timed_at_once = 0
 
     def _ended(self, job: Job) -> Ended:
         if job.kind == "time":
             self.timed_at_once = self.most_at_once
-        if job.kind == "time" and job.recipe["name"] == self.untimed:
+        if job.kind == "time" and (
+            job.recipe["name"] == self.untimed or job.recipe["labels"] == self.impossible
+        ):
             return Ended(job=job, answer=Answer(ending="failed", error="labels: expected fewer"))
         if job.kind == "time":
             return Ended(job=job, answer=Answer(value=3600.0))
@@ -78,8 +86,8 @@ def test_a_table_is_computed_and_written(
     assert "12 of 12 cells are done, 0 are to be computed" in second_output
     assert len(workers.begun) == count
     assert (
-        second_output.partition("Table 1: MNIST, permutation-invariant\n")[2]
-        == (first_output.rpartition("Table 1: MNIST, permutation-invariant\n")[2])
+        second_output.partition("tiny, which is not the paper's setting\n")[1:]
+        == first_output.rpartition("tiny, which is not the paper's setting\n")[1:]
     )
 
 
@@ -141,9 +149,47 @@ def test_a_recipe_that_cannot_be_timed_takes_nothing_with_it(
     assert main([*words, *args]) == 0
     output = capsys.readouterr().out
     assert "two: could not be timed: labels: expected fewer" in output
-    assert "4 cells, 1 at a time, will take about 2 h" in output
+    assert (
+        "4 cells, 1 at a time, will take about 2 h, and 2 of them an unknown time:"
+        " two, 20 labels, seed 0, two, 20 labels, seed 1"
+    ) in output
     assert output.count("2 of 2") == 2
     assert [job.kind for job in workers.begun].count("time") == 2
+    # They take no time from those that fit.
+    trained = [job.recipe["name"] for job in workers.begun if job.kind == "train"]
+    assert trained == ["tiny", "tiny", "two", "two"]
+
+
+def test_a_recipe_is_timed_with_another_number_of_labels_where_one_is_impossible(
+    words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workers.impossible = 5000
+    args = ["--labels", "5000", "20", "--seeds", "1", "--members", "1", "--workers", "2"]
+    assert main([*words, *args, "--budget", "0.5"]) == 0
+    output = capsys.readouterr().out
+    assert "could not be timed" not in output
+    assert "does not fit in 30 min: tiny, 20 labels: 1 of 1 (about 1 h of work)" in output
+    # As many workers as before time the other number.
+    timed = [job for job in workers.begun if job.kind == "time"]
+    assert [job.recipe["labels"] for job in timed] == [5000, 5000, 20, 20]
+    assert len({job.name for job in timed}) == 4
+
+
+def test_finished_cells_time_the_others(
+    plan: Callable[..., Plan], words: list[str], workers: Timed, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    args = ["--labels", "20", "--members", "1", "--workers", "1"]
+    assert main([*words, *args, "--seeds", "1"]) == 0
+    (cell,) = plan().cells()
+    folder = Store(tmp_path / "out", tmp_path / "out").cell_folder(cell)
+    append_metrics(folder / "metrics.jsonl", EpochLine(epoch=6, seconds_per_epoch=1200.0))
+    capsys.readouterr()
+    assert main([*words, *args, "--seeds", "3", "--budget", "3"]) == 0
+    output = capsys.readouterr().out
+    # Six epochs of twenty minutes each.
+    assert "does not fit in 3 h: tiny, 20 labels: 1 of 3 (about 2 h of work)" in output
+    assert not any(job.kind == "time" for job in workers.begun)
 
 
 def test_a_recipe_whose_speed_is_known_is_not_timed(
@@ -198,14 +244,25 @@ def test_a_rehearsal_computes_nothing(
     assert not (tmp_path / "out" / "cells").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(
-    words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_the_workers_and_says_how_to_go_on(
+    words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str], number: int
 ) -> None:
-    def interrupt(job: Job) -> None:
-        raise KeyboardInterrupt
+    stop = workers.stop
 
-    workers.on_begin = interrupt
-    assert main([*words, "--labels", "20", "--seeds", "1", "--members", "1"]) == 130
+    def stopped() -> None:
+        # `timeout` sends its signal twice.
+        if number != signal.SIGINT:
+            signal.raise_signal(number)
+        stop()
+        stops.append(True)
+
+    stops: list[bool] = []
+    workers.stop = stopped  # type: ignore[method-assign]
+    workers.on_begin = lambda job: signal.raise_signal(number)
+    handler = signal.getsignal(number)
+    assert main([*words, "--labels", "20", "--seeds", "1", "--members", "1"]) == 128 + number
+    assert stops == [True] and signal.getsignal(number) is handler
     captured = capsys.readouterr()
     assert "stopped; the same command continues" in captured.err
     assert "0 of 1" in captured.out
@@ -281,6 +338,34 @@ def test_a_real_table_with_an_ensemble_and_a_recipe_that_fails(
         member["test_errors"] for member in ensemble["members"]
     ]
     assert ensemble["test_errors"] <= max(member["test_errors"] for member in ensemble["members"])
+
+
+@pytest.mark.slow
+def test_a_table_that_timeout_ends_is_printed_and_its_workers_leave_checkpoints(
+    plan: Callable[..., Plan], tiny: Recipe, tiny_file: Path, words: list[str], tmp_path: Path
+) -> None:
+    tiny_file.write_text(recipe_to_yaml(replace(tiny, epochs=50_000)), encoding="utf-8")
+    (cell,) = plan().cells()
+    run = RunFolder(Store(tmp_path / "out", tmp_path / "out").cell_folder(cell))
+    args = ["--labels", "20", "--seeds", "1", "--members", "1", "--workers", "1"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "convergan", *words, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        while not run.metrics.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        # As `timeout` does.
+        process.send_signal(signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
+        output, errors = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "0 of 1" in output and "wrote " in output
+    assert errors.splitlines()[-1] == "convergan: stopped; the same command continues"
+    assert has_checkpoint(run.checkpoints)
 
 
 @pytest.mark.slow

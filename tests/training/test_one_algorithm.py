@@ -108,6 +108,10 @@ def variant(name: str, noise: Literal["auto", "fresh"] = "auto", **fields: Any) 
 
 RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
     "mnist": (variant("mnist", networks=MLP), (5, 5, 1)),
+    "mnist, batches of 100": (
+        replace(variant("mnist", networks=MLP), batch_size=100),
+        (5, 5, 1),
+    ),
     "mnist-mb": (variant("mnist-mb", "fresh", networks=MLP | KERNELS), (5, 5, 1)),
     "cifar10": (variant("cifar10", networks=CONV | {"input_noise": 0.1}), (9, 9, 3)),
     "cifar10-samples": (variant("cifar10-samples", networks=CONV | KERNELS), (9, 9, 3)),
@@ -166,14 +170,15 @@ def float64() -> Iterator[None]:
 def train(name: str, folder: Path) -> None:
     """Makes the updates of a recipe; their outcome is in the last checkpoint."""
     recipe, shape = RECIPES[name]
-    pixels = np.random.default_rng(0).integers(0, 256, (24, *shape), dtype=np.uint8)
+    count = 3 * recipe.batch_size
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)
     # Classes differ, and so do the halves of a batch.
     pixels[::3] //= 2
     data = TrainingData(
         images=pixels,
         labelled=np.arange(12),
         labels=np.arange(12) % 3,
-        unlabelled=np.arange(24),
+        unlabelled=np.arange(count),
         validation=np.arange(0),
         validation_labels=np.arange(0),
         classes=("a", "b", "c"),

@@ -17,6 +17,7 @@ from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
 from convergan.training import preparation, run
 from convergan.training.recorder import Recorder
+from convergan.training.signals import SAME_REQUEST_SECONDS, Terminated, terminated_by_signals
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -49,7 +50,12 @@ def command(trained_run: Path, tmp_path: Path) -> list[str]:
     ]
 
 
-def send_at(monkeypatch: pytest.MonkeyPatch, numbers: list[int], step: int) -> None:
+def send_at(
+    monkeypatch: pytest.MonkeyPatch,
+    numbers: list[int],
+    step: int,
+    pause: float = 1.5 * SAME_REQUEST_SECONDS,
+) -> None:
     """Sends signals to this very process, one after the other, when so many steps are done."""
     original = Recorder.steps_done
 
@@ -58,7 +64,7 @@ def send_at(monkeypatch: pytest.MonkeyPatch, numbers: list[int], step: int) -> N
         if done == step:
             for number in numbers:
                 os.kill(os.getpid(), number)
-                time.sleep(0.01)
+                time.sleep(pause)
 
     monkeypatch.setattr(Recorder, "steps_done", count)
 
@@ -79,6 +85,28 @@ def test_the_step_under_way_is_kept(
     with pytest.raises(Unheeded):
         os.kill(os.getpid(), number)
         time.sleep(1)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_is_sent_twice_at_once_is_one_request(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """`timeout` sends its signal to the process, and then to the process's group."""
+    send_at(monkeypatch, [number, number], step=17, pause=0.0)
+    assert cli.main(command) == 128 + number
+    newest = load_newest_checkpoint(tmp_path / "new" / "run" / "checkpoints")
+    assert newest is not None and newest.state["step"] == 17
+
+
+def test_the_end_of_work_is_not_ended_by_the_same_request() -> None:
+    cleared = []
+    with pytest.raises(Terminated), terminated_by_signals():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            cleared.append(True)
+    assert cleared == [True]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ class Choice:
 def choose_cells(
     plan: Plan,
     missing: Missing,
-    seconds: Callable[[Training | Scoring], float],
+    seconds: Callable[[Training | Scoring], float | None],
     *,
     budget_seconds: float,
     workers: int,
@@ -33,27 +33,33 @@ def choose_cells(
     """The cells of a table that `workers` can compute in a budget.
 
     Cells are taken in the order of the table's targets; one that does not fit is left out, and a shorter one
-    after it may still fit. An ensemble is chosen with all of its members or not at all.
+    after it may still fit. An ensemble is chosen with all of its members or not at all. Cells of unknown
+    duration come last, so that they take no time from those that fit.
 
     Args:
         plan: the table.
         missing: the cells to compute.
-        seconds: function that estimates the remaining time of a training or a score; averaging takes none.
+        seconds: function that estimates the remaining time of a training or a score, None where it is
+            unknown; averaging takes none.
         budget_seconds: budget of wall-clock time.
         workers: number of workers that work at the same time.
     """
     choice = Choice()
     ends = [0.0] * max(1, workers)
     selected: set[str] = set()
-    for entry, target in plan.targets():
-        if target.name not in missing.targets:
-            continue
+    durations = {name: _seconds(cell, seconds) for name, cell in missing.cells.items()}
+
+    def is_unknown(pair: tuple[Entry, Cell]) -> bool:
+        return any(durations.get(cell.name, 0.0) is None for cell in with_needs([pair[1]]))
+
+    targets = [(entry, cell) for entry, cell in plan.targets() if cell.name in missing.targets]
+    for entry, target in sorted(targets, key=is_unknown):
         new = [
             cell
             for cell in with_needs([target])
             if cell.name in missing.cells and cell.name not in selected
         ]
-        new_ends, costs = list(ends), [_seconds(cell, seconds) for cell in new]
+        new_ends, costs = list(ends), [durations[cell.name] or 0.0 for cell in new]
         for cost in costs:
             earliest = new_ends.index(min(new_ends))
             new_ends[earliest] += cost
@@ -67,7 +73,7 @@ def choose_cells(
     return choice
 
 
-def _seconds(cell: Cell, seconds: Callable[[Training | Scoring], float]) -> float:
+def _seconds(cell: Cell, seconds: Callable[[Training | Scoring], float | None]) -> float | None:
     return 0.0 if isinstance(cell, Ensemble) else seconds(cell)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from convergan.experiments.counterparts import has_counterpart
 from convergan.experiments.plan import Plan
 from convergan.experiments.published import Number
 from convergan.experiments.summary import Summary
@@ -22,13 +23,20 @@ _Y_LABELS = {
 def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> None:
     """Draws the means of a table with their deviations as SVG; single measured draws as dots.
 
-    Recipes without a counterpart in the paper are left out.
+    Recipes without a counterpart in the paper are left out; if all are such, the published ones are.
     """
-    summaries = [summary for summary in summaries if summary.recipe not in plan.table.separate]
+    comparable = [
+        summary
+        for summary in summaries
+        if has_counterpart(plan.table, summary.entry.cells[0].recipe)
+    ]
+    title = plan.table.title if comparable else "Not the paper's setting"
+    published = plan.table.published if comparable else ()
+    summaries = comparable or summaries
     columns = _columns(plan)
     series: list[tuple[str, dict[str, Number], bool]] = [
         (row.name, {n: v for n, v in row.numbers.items() if n in columns}, False)
-        for row in plan.table.published
+        for row in published
     ]
     dots: list[dict[str, list[float]]] = [{} for _ in series]
     for row, models in dict.fromkeys(_row_of(plan, summary) for summary in summaries):
@@ -64,7 +72,7 @@ def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> No
         axes.set_xticks(range(len(columns)), columns, rotation=0 if plan.table.labels else 20)
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylabel(_Y_LABELS[plan.table.unit])
-        axes.set_title(plan.table.title, fontsize=11, loc="left")
+        axes.set_title(title, fontsize=11, loc="left")
         if plan.table.labels:
             axes.set_xlabel("labels")
         if plan.table.unit == "errors":

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from convergan.experiments.counterparts import has_counterpart, recipe_note
 from convergan.experiments.images import notes_of_mixed_images
 from convergan.experiments.plan import Plan
 from convergan.experiments.published import Number, Published
 from convergan.experiments.summary import Summary
 from convergan.experiments.tables import Table, Unit
-from convergan.recipes.presets import DESCRIPTIONS, SUMMARIES
 
 EMPTY = "-"
 """Text of a cell in which nothing was measured, or published."""
@@ -40,8 +40,8 @@ class Grid:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
-    """Sources of the published rows, descriptions of recipes other than the table's own, remarks on numbers,
-    and errors of cells that failed."""
+    """Sources of the published rows, departures of recipes from the paper's, remarks on numbers, and errors
+    of cells that failed."""
 
 
 def grids_of(plan: Plan, summaries: Sequence[Summary]) -> list[Grid]:
@@ -49,13 +49,13 @@ def grids_of(plan: Plan, summaries: Sequence[Summary]) -> list[Grid]:
     recipe without a counterpart in the paper. Cells without a number are `EMPTY`.
     """
     table = plan.table
-    comparable = [summary for summary in summaries if summary.recipe not in table.separate]
+    separate = [s for s in summaries if not has_counterpart(table, s.entry.cells[0].recipe)]
+    comparable = [summary for summary in summaries if summary not in separate]
     grids = []
     if comparable:
         grids.append(_grid(table, table.title, comparable, _published_rows(table, comparable)))
-    separate = (summary.recipe for summary in summaries if summary.recipe in table.separate)
-    for name in dict.fromkeys(separate):
-        own = [summary for summary in summaries if summary.recipe == name]
+    for name in dict.fromkeys(summary.recipe for summary in separate):
+        own = [summary for summary in separate if summary.recipe == name]
         grids.append(_grid(table, f"{name}, which is not the paper's setting", own, []))
     return grids
 
@@ -70,7 +70,7 @@ def _grid(
         columns=_columns(summaries)
         if by_labels
         else (*(p.name for p in published), "ours", "seeds"),
-        rows=tuple((_rows if by_labels else _variants)(summaries, published, table.unit)),
+        rows=tuple((_rows if by_labels else _variants)(table, summaries, published)),
         notes=tuple(_notes(table, summaries, published)),
     )
 
@@ -80,11 +80,11 @@ def _notes(
 ) -> Iterator[str]:
     for row in published:
         yield f"{row.name}: {row.source}"
+    by_recipe = {summary.recipe: summary.entry.cells[0] for summary in reversed(summaries)}
     for name in dict.fromkeys(summary.recipe for summary in summaries):
-        if name in table.separate:
-            yield f"{name}: {DESCRIPTIONS[name]}"
-        elif name in SUMMARIES and name not in table.recipes:
-            yield f"{name}: {SUMMARIES[name]}"
+        note = recipe_note(table, by_recipe[name])
+        if note is not None:
+            yield note
     for summary in summaries:
         yield from _notes_of_number(table, summary)
     if table.unit == "Inception score" and any(summary.values for summary in summaries):
@@ -106,9 +106,12 @@ def _notes_of_number(table: Table, summary: Summary) -> Iterator[str]:
     if choosing:
         remaining = summary.number_without(choosing)
         draws = " and ".join(map(str, choosing))
+        difference = (
+            "" if remaining is None else f"; without: {number_text(remaining, summary.unit)}"
+        )
         yield (
             f"{entry.title}: settings were chosen by the test errors of {'draws' if choosing[1:] else 'draw'}"
-            f" {draws}; without: {number_text(remaining, summary.unit)}"
+            f" {draws}{difference}"
         )
     if entry.models > 1 and len(summary.values) > 1:
         yield f"{entry.title}: ensembles of neighbouring draws share seeds, but not labels"
@@ -143,9 +146,9 @@ def _columns(summaries: Sequence[Summary]) -> tuple[str, ...]:
 
 
 def _rows(
-    summaries: Sequence[Summary], published: Sequence[Published], unit: Unit
+    table: Table, summaries: Sequence[Summary], published: Sequence[Published]
 ) -> Iterator[Row]:
-    labels = _labels(summaries)
+    labels, unit = _labels(summaries), table.unit
     for row in published:
         numbers = tuple(number_text(row.numbers.get(name), unit) for name in labels)
         yield Row(name=row.name, cells=numbers)
@@ -167,17 +170,26 @@ def _rows(
             yield Row(name="  median", cells=medians, is_measured=True)
         draws = tuple(EMPTY if s is None else s.draws_in_words for s in own)
         yield Row(name="  draws of labels", cells=draws, is_measured=True)
+        if any(summary.test_sizes - {table.test_size} for summary in by_labels.values()):
+            sizes = tuple(EMPTY if s is None else _sizes(s) for s in own)
+            yield Row(name="  test images", cells=sizes, is_measured=True)
+
+
+def _sizes(summary: Summary) -> str:
+    sizes = " or ".join(f"{size:,}" for size in sorted(summary.test_sizes))
+    return f"of {sizes}" if sizes else EMPTY
 
 
 def _variants(
-    summaries: Sequence[Summary], published: Sequence[Published], unit: Unit
+    table: Table, summaries: Sequence[Summary], published: Sequence[Published]
 ) -> Iterator[Row]:
+    unit = table.unit
     for summary in summaries:
         row = summary.entry.row
         numbers = [number_text(source.numbers.get(row), unit) for source in published]
         own = _done(summary) if unit == "samples" else number_text(summary.number, unit)
         cells = (*numbers, own, summary.draws_in_words)
-        yield Row(name=row, cells=cells, is_measured=True)
+        yield Row(name=row, cells=cells, is_measured=bool(summary.outcomes))
 
 
 def _done(summary: Summary) -> str:

@@ -15,6 +15,7 @@ from convergan.experiments.summary import Summary
 from convergan.outputs import spreadsheet_text
 from convergan.page.words import approximate_duration
 from convergan.recipes.settings import FORMER_PRECISIONS
+from convergan.runs.provenance import DIRTY, short_commit
 
 CSV_COLUMNS = (
     "table", "row", "source", "labels", "models", "unit", "mean", "stdev", "median", "least", "most",
@@ -66,11 +67,15 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
         _row(["---"] * 7),
     ]
     notes = []
+    is_dirty = False
     for summary in summaries:
         outcomes = list(summary.outcomes.values())
         if not outcomes:
             continue
-        commits = {commit[:7] for outcome in outcomes for commit in outcome.trained_at_commits}
+        commits = {
+            short_commit(commit) for outcome in outcomes for commit in outcome.trained_at_commits
+        }
+        is_dirty |= any(commit.endswith(DIRTY) for commit in commits)
         lines.append(
             _row(
                 [
@@ -88,6 +93,11 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
         if adopted:
             places = _joined(map(_escaped, adopted))
             notes.append(f"* {summary.entry.title}: adopted from {places}")
+    if is_dirty:
+        notes.append(
+            f"* `{DIRTY}`: files of the code had been changed, and not committed, when a run began or was"
+            " resumed"
+        )
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 

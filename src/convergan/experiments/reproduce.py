@@ -6,13 +6,14 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count as count_from
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from convergan.errors import UserError, printable
+from convergan.errors import UserError, first_of, printable
 from convergan.experiments.adopt import adopt
 from convergan.experiments.budget import Choice, choose_cells, lines_of
 from convergan.experiments.cells import Cell, Ensemble, Scoring, Training
@@ -168,10 +169,7 @@ def _compute(
     at_once = workers.slots(resources.threads)
     cells = list(missing.cells.values())
     left = TimeLeft()
-    for cell in cells:
-        current = standing(store, cell)
-        if isinstance(cell, Training) and current is not None:
-            left.observe(cell, current)
+    _observe(left, plan, store)
     is_planned = resources.budget_hours is not None or dry_run
     if is_planned:
         _time(left, store, workers, cells, console, at_once)
@@ -184,11 +182,7 @@ def _compute(
             _say(console, line)
     durations = [left.seconds(cell, standing(store, cell)) for cell in cells]
     if is_planned:
-        seconds = makespan([duration or 0.0 for duration in durations], at_once)
-        _say(
-            console,
-            f"{len(cells)} cells, {at_once} at a time, will take about {approximate_duration(seconds)}",
-        )
+        _say(console, _duration_in_words(cells, durations, at_once))
     if dry_run:
         _say(console, "nothing was computed (--dry-run)")
         return Progress()
@@ -214,6 +208,35 @@ def _compute(
         return supervisor.run(cells)
 
 
+def _observe(left: TimeLeft, plan: Plan, store: Store) -> None:
+    """Adds the speed of all trainings whose metrics are in their own folders, unfinished ones last.
+
+    Adopted runs, whose folders are links, may be from other machines.
+    """
+    cells = [cell for cell in plan.cells() if isinstance(cell, Training)]
+    for cell in sorted(cells, key=lambda cell: store.outcome(cell) is None):
+        current = standing(store, cell)
+        if current is not None and not store.cell_folder(cell).is_symlink():
+            left.observe(cell, current)
+
+
+def _duration_in_words(
+    cells: Sequence[Cell], durations: Sequence[float | None], at_once: int
+) -> str:
+    """The time that cells will take together, and those of which it is unknown."""
+    known_durations = [duration for duration in durations if duration is not None]
+    unknown = [
+        cell.title for cell, seconds in zip(cells, durations, strict=True) if seconds is None
+    ]
+    line = f"{len(cells)} cells, {at_once} at a time, will take"
+    if any(known_durations) or not unknown:
+        line += f" about {approximate_duration(makespan(known_durations, at_once))}"
+        line += f", and {len(unknown)} of them an unknown time" if unknown else ""
+    else:
+        line += " an unknown time"
+    return line + (f": {first_of(unknown)}" if unknown else "")
+
+
 def _time(
     left: TimeLeft,
     store: Store,
@@ -224,35 +247,45 @@ def _time(
 ) -> None:
     """Lets workers time a few steps of each recipe, and a few images of the scores, of unknown duration.
 
-    Reports what cannot be timed. As many are timed at the same time as will be computed at the same time,
-    since neighbours slow each other down; the slowest of each pace counts.
+    Where that fails, a cell of the recipe with another number of labels is timed instead; reports what cannot
+    be timed at all. As many are timed at the same time as will be computed at the same time, since neighbours
+    slow each other down; the slowest of each pace counts.
     """
     unknown = [
         cell
         for cell in cells
         if not isinstance(cell, Ensemble) and left.seconds(cell, standing(store, cell)) is None
     ]
-    by_pace = {pace(cell): cell for cell in reversed(unknown)}
-    if by_pace:
-        _say(console, f"timing a few steps of {', '.join(by_pace)}")
-    count = max(len(by_pace), min(at_once, len(unknown), _MOST_TIMED))
-    waiting = list(islice(cycle(by_pace.values()), count)) if by_pace else []
+    by_labels = {(pace(cell), cell.recipe.labels): cell for cell in reversed(unknown)}
+    candidates: dict[str, list[Training | Scoring]] = {}
+    for (name, _), cell in reversed(by_labels.items()):
+        candidates.setdefault(name, []).append(cell)
+    if candidates:
+        _say(console, f"timing a few steps of {', '.join(candidates)}")
+    count = max(len(candidates), min(at_once, len(unknown), _MOST_TIMED))
+    waiting = [cells[0] for cells in islice(cycle(candidates.values()), count)]
     running: dict[str, Training | Scoring] = {}
     slowest: dict[str, float] = {}
+    numbers = count_from(0)
     while waiting or running:
         while waiting and workers.free() > 0:
             cell = waiting.pop()
             name = pace(cell).replace(" ", "-")
             log = store.folder / "logs" / f"{name}.log"
-            job = timing_job(cell, f"time-{name}-{len(waiting)}", log)
+            job = timing_job(cell, f"time-{name}-{next(numbers)}", log)
             running[job.name] = cell
             workers.begin(job)
         for ended in workers.ended(1.0):
             cell, answer = running.pop(ended.job.name), ended.answer
             name = pace(cell)
             if answer is None or answer.value is None:
-                error = ended.death if answer is None else answer.error
-                _say(console, f"{name}: could not be timed: {error}")
+                # Several workers time the same cell.
+                if candidates[name][:1] == [cell]:
+                    candidates[name].pop(0)
+                    if not candidates[name] and name not in slowest:
+                        error = ended.death if answer is None else answer.error
+                        _say(console, f"{name}: could not be timed: {error}")
+                waiting += candidates[name][:1]
             else:
                 slowest[name] = max(answer.value, slowest.get(name, 0.0))
                 left.add_timing(cell, slowest[name])
@@ -261,8 +294,8 @@ def _time(
 def _choice(
     plan: Plan, store: Store, missing: Missing, left: TimeLeft, budget: float, at_once: int
 ) -> Choice:
-    def seconds(cell: Training | Scoring) -> float:
-        return left.seconds(cell, standing(store, cell)) or 0.0
+    def seconds(cell: Training | Scoring) -> float | None:
+        return left.seconds(cell, standing(store, cell))
 
     return choose_cells(plan, missing, seconds, budget_seconds=budget, workers=at_once)
 

@@ -65,6 +65,11 @@ class Summary:
         return len(self.entry.cells)
 
     @property
+    def test_sizes(self) -> set[int]:
+        """Numbers of test images of the draws: one, unless their images differ."""
+        return {outcome.test_size for outcome in self.outcomes.values() if outcome.test_size}
+
+    @property
     def train_seconds(self) -> float:
         """Duration of all trainings together."""
         return sum(outcome.train_seconds or 0.0 for outcome in self.outcomes.values())

@@ -12,6 +12,7 @@ from convergan.experiments.store import Store
 from convergan.experiments.watch import Standing, TimeLeft, makespan, standing, steps_kept
 from convergan.experiments.work import Job, job_of
 from convergan.experiments.workers import STOP_SECONDS, Ended, Workers
+from convergan.training.signals import Terminated
 
 ATTEMPTS = 3
 """Number of times that a cell is begun whose worker ends before it is done and without a newer checkpoint."""
@@ -34,6 +35,9 @@ class Progress:
 
     interrupted: bool = False
     """True if the user asked for an end before all was done."""
+
+    exit_code: int = 130
+    """Exit code of shells for a command that the signal ended by which the user asked for it."""
 
 
 class Supervisor:
@@ -80,7 +84,7 @@ class Supervisor:
     def run(self, cells: Sequence[Cell]) -> Progress:
         """Computes cells; each comes after those that it needs, which are among them or usable.
 
-        Ctrl-C asks the workers to stop; a second one ends them at once.
+        Ctrl-C, or `Terminated`, asks the workers to stop; a second one ends them at once.
         """
         self._waiting = list(cells)
         try:
@@ -96,8 +100,10 @@ class Supervisor:
                 elif self._waiting:
                     time.sleep(_WATCH_SECONDS)
                 self._show()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as end:
             self.progress.interrupted = True
+            if isinstance(end, Terminated):
+                self.progress.exit_code = end.exit_code
             self._stop()
         return self.progress
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import torch
 
+DIRTY = "-dirty"
+"""End of a commit whose files were changed, and not committed, when they were used."""
+
 _PACKAGES = ("convergan", "torch", "numpy", "pyarrow", "pillow")
 
 
@@ -33,9 +36,14 @@ def git_commit(*, excluded: str | None = None) -> str | None:
         commit = _git(package, "rev-parse", "HEAD")
         places = [":(top)", *([f":(top,exclude){excluded}"] if excluded else [])]
         changed = _git(package, "status", "--porcelain", "--untracked-files=no", "--", *places)
-        return f"{commit}-dirty" if changed else commit
+        return commit + DIRTY if changed else commit
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def short_commit(commit: str) -> str:
+    """The first seven digits of a commit, with the `-dirty` of one whose files had been changed."""
+    return commit[:7] + commit[40:]
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -2,10 +2,15 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+SAME_REQUEST_SECONDS = 0.2
+"""Time in which the same signal is the same request: `timeout` sends its own to a process, and then to the
+group to which the process belongs."""
 
 
 class _Ended(BaseException):
@@ -36,10 +41,15 @@ _raised: list[int] = []
 """Signals for which `Terminated` has been raised; Python discards exceptions raised in finalizers."""
 
 
+_arrivals: dict[int, float] = {}
+"""Times of the last arrival of signals, by their number."""
+
+
 @contextmanager
 def terminated_by_signals() -> Iterator[None]:
     """Raise `Terminated` at SIGTERM and SIGHUP in the block, so that it can remove unfinished files."""
     _raised.clear()
+    _arrivals.clear()
 
     def end(number: int, _: FrameType | None) -> None:
         _raised.append(number)
@@ -66,9 +76,13 @@ def stop_on_signals() -> Iterator[Callable[[], bool]]:
     received: list[int] = []
 
     def ask(number: int, _: FrameType | None) -> None:
-        received.append(number)
+        if not received:
+            received.append(number)
+            return
         for signal_number, handler in previous.items():
             signal.signal(signal_number, handler)
+        _arrivals.clear()
+        signal.raise_signal(number)
 
     with _handled(ask, [signal.SIGINT, *_end_signals()]) as previous:
         try:
@@ -90,11 +104,20 @@ def _end_signals() -> list[int]:
 def _handled(
     handler: Callable[[int, FrameType | None], None], numbers: list[int]
 ) -> Iterator[dict[int, Any]]:
-    """Install a handler of signals for the block, if on the main thread; yield the previous handlers."""
+    """Install a handler of signals for the block, if on the main thread; yield the previous handlers.
+
+    A signal that comes again within `SAME_REQUEST_SECONDS` is not handled.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        earlier_arrival, _arrivals[number] = _arrivals.get(number), time.monotonic()
+        if earlier_arrival is None or _arrivals[number] - earlier_arrival >= SAME_REQUEST_SECONDS:
+            handler(number, frame)
+
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         # A handler that was not installed from Python is None here, and cannot be restored.
-        previous = {n: signal.signal(n, handler) or signal.SIG_DFL for n in numbers}
+        previous = {n: signal.signal(n, handle) or signal.SIG_DFL for n in numbers}
     try:
         yield previous
     finally:
