@@ -168,7 +168,8 @@ def curves() -> list[ExpectedCurve]:
         runs = groups.setdefault(curve_key(recipe), [])
         if content["sha256"] not in [former["sha256"] for _, former in runs]:
             runs.append((recipe, content))
-    return [_curve(key, runs) for key, runs in groups.items() if len(runs) > 1]
+    several = [_curve(key, runs) for key, runs in groups.items() if len(runs) > 1]
+    return sorted(several, key=lambda curve: (curve.recipe, curve.labels or 0))
 
 
 def _with_places(settings: dict[str, Any]) -> dict[str, Any]:
@@ -219,6 +220,8 @@ def draw_curves(path: Path, expected_curves: list[ExpectedCurve]) -> None:
             )
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
         axes.set_xlabel("epoch")
         axes.set_ylabel("misclassified test images, %")
         axes.legend(frameon=False, fontsize=8)
