@@ -149,11 +149,14 @@ def test_the_readmes_commands_one_after_the_other(
     make_lines = [line for line in lines if line.startswith("make ")]
     assert make_lines == ["make demo", "make test"]
     run(demo(), QUICK)
+    # What the commands compare with.
+    (writer,) = [code for code in blocks(ROOT / "README.md", "python") if 'Path("real")' in code]
+    exec(compile(writer, "README.md", "exec"), {})
     for line in lines:
         if line not in make_lines:
             run_line(line)
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 1 + 6
-    assert len(list((tmp_path / "samples").iterdir())) == 100
+    assert len(list((tmp_path / "samples").iterdir())) == 1000
     assert (tmp_path / "runs" / "demo" / "report.html").exists()
     assert "SIMULATED" in (tmp_path / "report.html").read_text(encoding="utf-8")
     for command in in_spans(ROOT / "README.md"):
