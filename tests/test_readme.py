@@ -23,6 +23,7 @@ from convergan.json_files import read_json
 from convergan.runs.results import Results
 from convergan.training.progress import print_verdict
 from convergan.training.verdict import verdict_sentence
+from documented import lines_not_printed
 from drawn_images import write_folder
 from support import results_of
 
@@ -211,11 +212,15 @@ def test_the_demo_comes_near_its_figures(
 @pytest.mark.usefixtures("unchecked_shapes")
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_a_tutorial_from_top_to_bottom(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
     names: dict[str, object] = {}
+    printed = ""
     for language, content in all_blocks(page):
         if language == "bash":
             for line in content.splitlines():
@@ -223,6 +228,9 @@ def test_a_tutorial_from_top_to_bottom(
         elif language == "python":
             short = re.sub(r"^steps = \d+", "steps = 3", content, flags=re.M)
             exec(compile(short, page.name, "exec"), names)
+        elif language == "":
+            assert lines_not_printed(content, printed) == []
+        printed += capsys.readouterr().out
 
 
 def snippets() -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -191,7 +192,16 @@ def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
     assert "study.key: expected the study's keys, got no file" in error
 
 
+def test_a_dry_run_says_how_many_bots_left(study, capsys):
+    random.seed(0)
+    assert main(["study", "dry-run", study, "--participants", "30"]) == 0
+    (left,) = re.findall(r"30 SIMULATED participants, of whom (\d+) left", capsys.readouterr().out)
+    assert main(["study", "report", study, "--simulated", "--out", "report.html"]) == 0
+    assert f": {30 - int(left)} participants, " in capsys.readouterr().out
+
+
 def test_dry_run_export_and_forget(study, capsys, monkeypatch):
+    random.seed(0)  # nobody leaves
     assert main(["study", "dry-run", study, "--participants", "5"]) == 0
     assert capsys.readouterr().out == "study.db: 5 SIMULATED participants\n"
     assert main(["study", "export", study, "--out", "nobody"]) == 0

@@ -11,6 +11,7 @@ from convergan.study.design.plan import Plan
 from convergan.study.import_export.export import _COLUMNS
 from convergan.study.storage.keys import read_key_file
 from convergan.study.storage.opening import open_study
+from documented import lines_not_printed
 from studies import MadeStudy, write_images
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -18,7 +19,7 @@ PAGE = (DOCS / "study.md").read_text()
 TUTORIAL = (DOCS / "tutorials" / "study.md").read_text()
 
 
-def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve):
+def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve, capsys):
     monkeypatch.chdir(tmp_path)
     write_images(tmp_path / "real", ("circles",), 60)
     write_images(tmp_path / "samples", ("stripes",), 60)
@@ -39,6 +40,9 @@ def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, serve):
     assert (tmp_path / "votes" / "votes.csv").read_text().count("\n") == 1 + 100
     assert (tmp_path / "votes" / "mixed_model.R").exists()
     assert (tmp_path / "report.html").exists()
+    fences = re.findall(r"^```([^`\n]*)\n(.*?)^```$", PAGE, re.S | re.M)
+    (block,) = [text for kind, text in fences if not kind and text.startswith("study: ")]
+    assert lines_not_printed(block, capsys.readouterr().out) == []
 
 
 def test_the_defaults_are_as_documented():

@@ -202,12 +202,15 @@ class DryRun(Checked):
         from convergan.study.collect.bots import run_bot
         from convergan.study.storage.opening import open_study
 
-        database = open_study(self.study)
+        database, left = open_study(self.study), 0
         with progress_bar("answering", unit="participants") as progress:
             for number in range(self.participants):
-                run_bot(database)
+                left += not run_bot(database).finished
                 progress(number + 1, self.participants)
-        print(printable(f"{database}: {self.participants} SIMULATED participants"))
+        line = f"{database}: {self.participants} SIMULATED participants"
+        if left:
+            line += f", of whom {left} left half-way, as people do: the report is without them"
+        print(printable(line))
 
 
 @dataclass(kw_only=True)

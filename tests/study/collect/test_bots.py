@@ -15,7 +15,8 @@ from studies import QUICK
 def test_bots_answer_like_people_and_count_nowhere(make_study, exposure):
     plan = replace(QUICK, trials=20, participants=1, feedback="both", exposure=exposure)
     study = make_study(plan)
-    codes = [run_bot(study.database) for _ in range(12)]
+    bots = [run_bot(study.database) for _ in range(12)]
+    codes = [bot.code for bot in bots]
     assert all(code.startswith("SIMULATED-") for code in codes)
     with study.database.reading() as session:
         progress = progress_of(session, 0)
@@ -27,6 +28,9 @@ def test_bots_answer_like_people_and_count_nowhere(make_study, exposure):
         people = session.scalars(select(Participant)).all()
         shown_ms = session.scalars(select(Vote.shown_ms)).all()
     assert all(person.simulated for person in people)
+    assert {person.code for person in people if person.finished_at} == {
+        bot.code for bot in bots if bot.finished
+    }
     assert 0.6 < sum(right) / len(right) < 0.9
     assert {person.simulated for person in progress.participants} == {True}
     assert [(arm.completed, arm.under_way, arm.left) for arm in progress.arms] == [(0, 0, 0)] * 2

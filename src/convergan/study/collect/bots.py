@@ -3,6 +3,7 @@
 import math
 import random
 import time
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -21,8 +22,16 @@ _ATTENTION = 0.98
 _LEAVES = 0.1
 
 
-def run_bot(database: Database) -> str:
-    """Let one bot take part, through the same functions as people; return its code.
+class Bot(NamedTuple):
+    """A simulated participant."""
+
+    code: str
+    finished: bool
+    """False if it left half-way, as one bot in ten does; reports count those that finished."""
+
+
+def run_bot(database: Database) -> Bot:
+    """Let one bot take part, through the same functions as people.
 
     A bot has a skill of its own, about three right answers in four, and one bot in ten leaves half-way. Bots
     are marked as simulated: they are not counted, and their codes begin with SIMULATED-.
@@ -38,7 +47,7 @@ def run_bot(database: Database) -> str:
         stays = len(trials) // 2 if random.random() < _LEAVES else len(trials)
         for trial in trials[:stays]:
             _answer(session, plan, participant, trial, skill)
-        return participant.code
+        return Bot(participant.code, stays == len(trials))
 
 
 def _answer(
