@@ -375,7 +375,8 @@ def test_an_impossible_place_is_found_before_an_image_is_read(
     """The images are not even there."""
     (tmp_path / "file").write_text("")
     for out, message in (
-        (trained_run, "expected a new or empty folder, got a run; --resume"),
+        (trained_run, "expected a new or empty folder, got a finished run; --out DIR"),
+        (tmp_path / "file", "file: expected a new or empty folder, got a file$"),
         (tmp_path / "file" / "run", "out: expected a folder that can be created"),
         (tmp_path / ("x" * 300), "out: expected a folder that can be created"),
         (tmp_path / "bad\0name", "out: expected a path, got"),

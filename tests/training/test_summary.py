@@ -159,3 +159,19 @@ def test_steps_are_those_that_the_loop_takes() -> None:
     steps = [training.steps for training in trainings_of(preparation)]
     assert steps == [3 * 4] * 4 + [3 * 5]
     assert new_manifest(preparation, process_of()).steps == 63
+
+
+def test_few_test_images_are_warned_of_before_training() -> None:
+    folder = replace(PRESETS["folder"], labels=None)
+    recipe = replace(folder, data=replace(folder.data, flip=False))
+    labelled = {"cat": 20, "dog": 20}
+    *_, warning, advice = summary_lines(prepare(recipe, data_of(labelled), processes=1))
+    assert warning.startswith("warning: 8 held-out labels measure an error rate only to within")
+    assert "--data.folds 4" in advice and max(map(cell_len, (warning, advice))) <= 80
+    in_folds = replace(recipe, data=replace(recipe.data, folds=4))
+    *_, warning, advice = summary_lines(prepare(in_folds, data_of(labelled), processes=1))
+    assert warning.startswith("warning: 40 held-out labels") and "--data.folds" not in advice
+    *_, warning, advice = summary_lines(prepare(recipe, data_of(labelled, test=9), processes=1))
+    assert warning.startswith("warning: 9 test images") and "test set" in advice
+    for data in (data_of(labelled, test=60), data_of({"cat": 200, "dog": 200})):
+        assert "warning" not in " ".join(summary_lines(prepare(recipe, data, processes=1)))
