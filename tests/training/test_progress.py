@@ -304,3 +304,19 @@ def test_the_time_left_follows_the_median_of_the_epochs(monkeypatch: pytest.Monk
             left.steps_done(10 * epoch + step + 1)
         left.epoch_ended()
     assert left.seconds == pytest.approx(100)
+
+
+def test_members_that_are_trained_together_are_counted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), width=80)
+    joint = ProgressEntry(title="3 members: epoch", epochs=10, steps=100, trainings=3)
+    members = [
+        ProgressEntry(title=f"member {number} of 3: epoch", epochs=10, steps=0)
+        for number in (1, 2, 3)
+    ]
+    run = RunProgress(console, [joint, *members])
+    train_one(run, clock, 0, epochs=2, steps=10, seconds=6)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0] == "3 trainings of 10 epochs will take about 10 min in all"

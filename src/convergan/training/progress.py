@@ -127,7 +127,7 @@ class TimeLeft:
     @property
     def trainings(self) -> int:
         """Number of trainings that are not finished, including the current one."""
-        return len(self._trainings) - self._number
+        return sum(entry.trainings for entry in self._trainings[self._number :] if entry.steps)
 
 
 class RunProgress:

@@ -352,6 +352,14 @@ def _run_members(
         for title in titles
         for training in trainings_of(preparations[0])
     ]
+    if jointly:
+        # The members have nothing left to do after their joint training.
+        entries = [
+            replace(entry, trainings=count)
+            if place < trainings_per_member
+            else replace(entry, steps=0)
+            for place, entry in enumerate(entries)
+        ]
     progress = RunProgress(request.console, entries)
     trainers = [
         Trainer(
