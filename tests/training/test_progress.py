@@ -275,7 +275,7 @@ def test_steps_that_stay_slower_than_planned_are_told_once(monkeypatch: pytest.M
     told = [line for line in lines if "planned" in line]
     # After three epochs there are 70 steps of 3 s and 100 of 1.5 s left: 6 min.
     assert told == [
-        "steps take 3.0 times as long as planned, as on a busier machine: about 6 min left"
+        "steps take 3.0 times as long as planned, as on a busy machine: about 6 min left"
     ]
     assert len(told[0]) <= 80
 

@@ -61,7 +61,7 @@ def test_labels_that_are_split_are_counted_as_such() -> None:
     assert first == "2 classes: five 30, three 30; none unlabelled; test in 4 folds"
     assert second == "8x8 px, grey; 4 folds of 15 labels each"
     assert third == "5 trainings of 100 epochs: 4 folds, then the result; each with a baseline"
-    first, _, third = summary_lines(prepared(data, folds=0, validation_share=0.25))
+    first, _, third, *_ = summary_lines(prepared(data, folds=0, validation_share=0.25))
     assert first == (
         "2 classes: each 30; none unlabelled; test 12 of the labels; validation 12 of the labels"
     )
@@ -69,7 +69,7 @@ def test_labels_that_are_split_are_counted_as_such() -> None:
 
 
 def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_it() -> None:
-    data = data_of({"a": 30, "b": 31, "c": 90}, test=4)
+    data = data_of({"a": 30, "b": 31, "c": 90}, test=60)
     recipe = replace(PRESETS["digits"], labels=None)
     *_, note, _ = summary_lines(prepared(data, recipe))
     assert note == (
@@ -82,7 +82,7 @@ def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_
         "unbalanced" in line
         for line in summary_lines(prepared(data, replace(recipe, objective=weighted)))
     )
-    nearly = data_of({"a": 30, "b": 31, "c": 89}, test=4)
+    nearly = data_of({"a": 30, "b": 31, "c": 89}, test=60)
     assert not any("unbalanced" in line for line in summary_lines(prepared(nearly, recipe)))
 
 

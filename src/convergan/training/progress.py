@@ -170,7 +170,7 @@ class RunProgress:
         if seconds and times is not None and times > _SLOWER and not self._told_slow:
             self._told_time = self._told_slow = True
             self.say(
-                f"steps take {times:.1f} times as long as planned, as on a busier machine: about"
+                f"steps take {times:.1f} times as long as planned, as on a busy machine: about"
                 f" {approximate_duration(seconds)} left"
             )
         if self._told_time or not seconds:
