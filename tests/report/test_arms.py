@@ -322,7 +322,7 @@ def test_a_report_on_few_labels_draws_no_conclusions(
     assert "trained with 32 of the 40 labels, the saved one with all of them." in text, (
         "errors are of models with fewer labels than the saved one"
     )
-    assert "few test images 8 held-out labels measure an error rate only to within ±" in text
+    assert "few test images 8 held-out labels measure an error rate only to about ±" in text
     assert "--data.folds 4 tests each label once" in text.replace("\u2011", "-")
     assert "No warnings were raised" not in text
 

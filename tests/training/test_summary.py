@@ -166,7 +166,7 @@ def test_few_test_images_are_warned_of_before_training() -> None:
     recipe = replace(folder, data=replace(folder.data, flip=False))
     labelled = {"cat": 20, "dog": 20}
     *_, warning, advice = summary_lines(prepare(recipe, data_of(labelled), processes=1))
-    assert warning.startswith("warning: 8 held-out labels measure an error rate only to within")
+    assert warning.startswith("warning: 8 held-out labels measure an error rate only to about")
     assert "--data.folds 4" in advice and max(map(cell_len, (warning, advice))) <= 80
     in_folds = replace(recipe, data=replace(recipe.data, folds=4))
     *_, warning, advice = summary_lines(prepare(in_folds, data_of(labelled), processes=1))

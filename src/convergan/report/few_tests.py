@@ -31,7 +31,7 @@ def few_tests(size: int, *, held_out: bool, folds: int) -> FewTests | None:
     low, high = wilson(size // 2, size)
     images = "held-out label" if held_out or folds else "test image"
     message = (
-        f"{count(size)} {images}{'s measure' if size > 1 else ' measures'} an error rate only to within "
+        f"{count(size)} {images}{'s measure' if size > 1 else ' measures'} an error rate only to about "
         f"±{100 * (high - low) / 2:.0f} points"
     )
     test_set = "labelled images in test/ make a test set"
