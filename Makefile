@@ -11,7 +11,7 @@ MNIST ?=
 demo: $(VENV)/installed
 	$(BIN)/convergan train digits --labels 100 --out runs/demo $(if $(wildcard runs/demo/recipe.yaml),--resume)
 
-# In every locale the same; the tests that are about locales set their own.
+# Make the tests independent of the locale; those about locales set their own.
 test test-long: export PYTHONUTF8 := 1
 # Many tests start processes, each of which would compile the package anew where no bytecode may be kept.
 test test-long: export PYTHONDONTWRITEBYTECODE :=
@@ -34,8 +34,8 @@ lint: $(VENV)/installed-dev
 docs: $(VENV)/installed-dev
 	$(BIN)/python -m sphinx -E -W --keep-going -q -d build/doctrees docs build/docs
 
-# The claims about speed that take minutes: which, and how many minutes, it says first. docs/performance.md has the
-# others, and is held against the JSON in benchmarks/results: that of another machine goes elsewhere.
+# Benchmarks of speed that take minutes; the command first prints which, and how long they take. docs/performance.md has
+# the longer ones too. Tests compare that page with benchmarks/results, so results of another machine go elsewhere.
 bench: export BENCHMARK_RESULTS := runs/benchmarks/results
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/bench.py $(if $(MNIST),--mnist $(MNIST))

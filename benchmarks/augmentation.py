@@ -107,8 +107,8 @@ def compare(kind: str, shape: tuple[int, int, int], *, repeats: int) -> dict[str
     channels, height, width = shape
     return timing(
         claim="the views of a step take fewer CPU seconds than kornia's",
-        setting=f"{kind}, {width}x{height} px, {channels} channels; {LABELLED} labelled, {UNLABELLED} weak,"
-        f" {UNLABELLED} strong views",
+        setting=f"{kind}, {width}x{height} px, {channels} channel{'s' * (channels > 1)}; {LABELLED} labelled,"
+        f" {UNLABELLED} weak, {UNLABELLED} strong views",
         device="cpu, 1 thread",
         precision="fp32",
         times=times,

@@ -1,4 +1,4 @@
-"""Claim: 60,000 image files are predicted at least four times as fast as under a DataLoader.
+"""Prediction of 60,000 image files, and of images in memory, compared with a DataLoader.
 
     python benchmarks/predict.py --data DIR [--folder DIR] [--repeats 5] [--threads N]
 
@@ -6,7 +6,8 @@ The images are MNIST's, as 60,000 PNG files of 28x28 pixels; the network is that
 weights as they are before training. Ours is what `convergan predict` does: it reads the files and writes a
 CSV file. The peer opens each with Pillow in a Dataset, under torch's DataLoader in batches of the same
 size, and ends with the same network's probabilities in memory; the best number of worker processes counts.
-All files are in the system's cache. Both sides run in one process, in turn.
+All files are in the system's cache. Both sides run in one process, in turn. Goal: at least four times as
+fast as the peer. Outcome: not reached, on two cores about three times (docs/notes/variation.md).
 
 A second row is `classify`, which takes images in memory by index, as training does when it tests. The peer
 is a Dataset that gives one image at a time, in batches of the same size. There most of the time is the

@@ -5,8 +5,9 @@
 Every draw is two sets of images and a reference, all new. The features are normal, the k-th with the standard
 deviation k^(-1/2), or such features mixed and cut off at 0, as a network's last layer has them. Logits are
 mixtures of them; of "labelled" images one logit, drawn at random, is higher by 6 on average, as a classifier
-has it of images of one object each. The sets differ from the reference by nothing, or in their first
-coordinate by .1, .3 or 1 of its standard deviation, both alike, or by .1 in opposite directions. The truth is
+has it of images of one object each. "Sorted" images are those of normal features, in the order of their
+classes; they have no interval. The sets differ from the reference by nothing, or in their first coordinate by
+.1, .3 or 1 of its standard deviation, both alike, or by .1 in opposite directions. The truth is
 what a number is on average over the draws, 0 for differences and for KID of equal sets; FID infinity's is
 that of infinitely many images, which is known where features are normal. Every row has the mean width of the
 intervals over 2 x 1.96 true standard deviations.
@@ -29,7 +30,7 @@ import torch
 from torch import Tensor
 
 from convergan.metrics.frechet_metric import FrechetMetric
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import Comparison, Embedded, Metric, compare
@@ -52,7 +53,11 @@ DRAWS = 25
 
 SHARED_CODE = ("metrics/metric.py", "statistics/intervals.py", "statistics/student.py")
 METRIC_CODE = {
-    "is": ("metrics/inception_score.py",),
+    "is": (
+        "metrics/inception_score.py",
+        "metrics/inception_score_metric.py",
+        "metrics/splits_check.py",
+    ),
     "fid": ("metrics/frechet.py", "metrics/second_order.py", "statistics/squared_distances.py"),
     "kid": (
         "metrics/kernel_distance.py",
@@ -101,6 +106,7 @@ def _settings() -> Iterator[Setting]:
     # The Inception score has no reference to be near to.
     for count in (1000, 5000):
         yield Setting("is", "normal", count, 64, "equal")
+        yield Setting("is", "sorted", count, 64, "equal", parts=4)
     for count, parts in ((1000, 40), (5000, 40), (50_000, 4)):
         yield Setting("is", "labelled", count, 64, "equal", 1000, parts)
     for closeness in SHIFTS:
@@ -130,7 +136,7 @@ class Family:
     """A kind of images, as a network sees them.
 
     Args:
-        name: normal, rectified, or labelled.
+        name: normal, rectified, labelled, or sorted.
         features: how many.
         classes: how many.
     """
@@ -155,6 +161,9 @@ class Family:
             logits = logits / 3 + torch.zeros_like(logits).scatter_(
                 1, labels, 6 + 2 * torch.randn(count, 1, generator=generator)
             )
+        if self.name == "sorted":
+            order = logits.argmax(dim=1).argsort(stable=True)
+            features, logits = features[order], logits[order]
         return Embedded(features, logits)
 
 

@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 
 from convergan.data.image_stream import open_image_stream, stream_of_array
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.metric import estimate
 from convergan.recipes.presets import PRESETS
 from convergan.runs.provenance import device_name

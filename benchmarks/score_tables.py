@@ -35,6 +35,7 @@ _ORDER = (
     "density",
     "coverage",
 )
+_IMAGES = {"labelled": "labelled images", "sorted": "images sorted by class"}
 _SHIFTS = {
     "equal": "nothing",
     "near": ".1",
@@ -57,7 +58,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
         size = f"{row['features']} {row['family']}"
         if row["number"] == "Inception score":
             size = f"{row['classes']:,} classes"
-            size += " of labelled images" if row["family"] == "labelled" else ""
+            size += "" if row["family"] == "normal" else f" of {_IMAGES[row['family']]}"
         cells = (
             row["number"],
             f"{row['images']:,}, {size}",

@@ -272,16 +272,16 @@ def careless_cases() -> Iterator[Case]:
         for share in shares:
             for controls in (0, 8):
                 claim = (
-                    "with controls, images that people tell are called indistinguishable in at most 5 % of "
-                    "studies"
+                    "with controls, images that people can tell apart are called indistinguishable in at most"
+                    " 5 % of studies"
                     if controls
-                    else "without controls, it is never said without a reserve"
+                    else "without controls, it is never said without a caveat"
                 )
                 people = f"{100 * share:g} % {_KINDS[kind]}" if share else "nobody careless"
                 yield _careless_case(claim, people, kind, share, controls, 0.75)
     yield _careless_case(
-        "images that nobody tells are called indistinguishable in at least 80 % of studies",
-        "images that nobody tells, nobody careless", "guesses", 0.0, 8, 0.5,
+        "images that nobody can tell apart are called indistinguishable in at least 80 % of studies",
+        "images that nobody can tell apart, nobody careless", "guesses", 0.0, 8, 0.5,
     )  # fmt: skip
 
 
@@ -322,7 +322,7 @@ def _said_of_careless(
     return {
         "ours": np.mean([conclusion == "indistinguishable" for conclusion in conclusions]),
         "peer": np.mean(unscreened),
-        "with_a_reserve": np.mean(["not assessed" in conclusion for conclusion in conclusions]),
+        "with_a_caveat": np.mean(["not assessed" in conclusion for conclusion in conclusions]),
         "everyone_flagged": np.mean(
             [conclusion == "everyone flagged" for conclusion in conclusions]
         ),

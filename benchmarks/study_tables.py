@@ -25,13 +25,13 @@ _HEADS = {
         "study",
         "interval over both",
         "naive (Wilson)",
-        "width over needed",
+        "width ÷ width needed",
     ),
     "differences": ("two samples of one generator", "over both", "over participants alone"),
     "careless": (
         "40 people, 100 trials",
         "indistinguishable",
-        "with the reserve",
+        "with a caveat",
         "test of everybody's accuracy",
     ),
     "arms": (
@@ -42,16 +42,16 @@ _HEADS = {
     "thresholds": (
         "truth",
         "interval contains it",
-        "reaches to × or ÷",
-        "read over truth",
-        "mean of late exposures over truth",
+        "half-width of the interval, as a factor",
+        "estimate ÷ truth",
+        "mean of late exposures ÷ truth",
     ),
 }
 _CELLS = {
     "participants": ("ours", "peer"),
     "participants and images": ("ours", "peer", "width_over_needed"),
     "differences": ("ours", "peer"),
-    "careless": ("ours", "with_a_reserve", "peer"),
+    "careless": ("ours", "with_a_caveat", "peer"),
     "arms": ("ours", "found_where_arms_spread_by_35_points"),
     "thresholds": ("ours", "interval_factor", "read_over_truth", "peer"),
 }

@@ -9,7 +9,10 @@ from convergan.scoring.command import score_paths
 from convergan.scoring.scores import Scores
 from convergan.scoring.settings import ScoreFiles, ScoreSettings
 
-QUICK = ScoreSettings(count=60)
+QUICK = ScoreSettings()
+
+DRAW_SETTINGS = ScoreSettings(count=60)
+"""Settings for images that a run draws."""
 
 
 def scored(run: Path, images: Path, settings: ScoreSettings = QUICK, **files: Any) -> Scores:

@@ -20,10 +20,12 @@ from PIL import Image
 
 import convergan
 from convergan import cli
-from convergan.cli import main
+from convergan.cli import _COMMANDS, main
 from convergan.errors import UserError
 from convergan.image_commands import Predict
+from convergan.options import _wrapped_usage, as_typed
 from convergan.recipes.presets import PRESETS
+from convergan.study_commands import STUDY_COMMANDS
 from convergan.train_commands import TrainRecipe
 
 COMMAND = [sys.executable, "-m", "convergan.cli"]
@@ -65,6 +67,59 @@ def test_help_is_instant(words: tuple[str, ...]) -> None:
     done = run(*words)
     assert "train" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+COMMANDS = [
+    [],
+    ["train", "folder"],
+    *([name] for name in _COMMANDS),
+    *(["study", name] for name in STUDY_COMMANDS),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "convergan")
+def test_help_of_every_command(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read what a newcomer reads: lines that fit, and values that can be typed."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    text = " ".join(output.replace("│", " ").split())
+    for puzzle in ("None}", "{None", "(default: )", "(default: '')", "(default: None)", ".md"):
+        assert puzzle not in text
+    # Only settings of a recipe may be on by default, and be switched off.
+    assert words[:1] in (["train"], ["score"]) or "--no-" not in text
+
+
+@pytest.mark.parametrize("bold", ["", "\x1b[1m"])
+def test_a_usage_breaks_before_options(bold: str) -> None:
+    """Try it with and without the colours of a terminal, which have no width."""
+    options = [f"[--option-{number} PATH]" for number in range(8)]
+    lines = _wrapped_usage(f"{bold}usage:{bold} convergan [-h] FILE {' '.join(options)}", 80)
+    assert len(lines) == 3 and max(len(line.replace(bold, "")) for line in lines) <= 80
+    assert [option for line in lines for option in re.findall(r"\[--[^]]*\]", line)] == options
+    assert all(line.startswith("       [--") for line in lines[1:])
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "adapted"),
+    [
+        (["--labels", "3"], "labels: expected 10, got 3", "--labels: expected 10, got 3"),
+        (["--data.size-px=0"], "data.size-px: too small", "--data.size-px: too small"),
+        (["--pixel_range", "1"], "pixel-range: expected 2", "--pixel_range: expected 2"),
+        (["--pixel-range", "1"], "pixel_range: expected 2", "--pixel-range: expected 2"),
+        (["--label", "3"], "labels: expected 10, got 3", "labels: expected 10, got 3"),
+        (["--out", "x"], "x: expected a file: y", "x: expected a file: y"),
+        (["--stopped"], "stopped", "stopped"),
+    ],
+)
+def test_an_error_names_an_option_as_it_was_typed(
+    words: list[str], message: str, adapted: str
+) -> None:
+    assert as_typed(message, words) == adapted
 
 
 @pytest.mark.parametrize("module", ["convergan", "convergan.cli", "convergan.runs.folder"])
@@ -135,7 +190,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "--from="), ["from: expected the path of a recipe.yaml, got nothing"]),
         (
             ("train", "digits", "--resume", "--from", "f"),
-            ["from: expected no recipe with the file f, got digits"],
+            ["convergan: --from: expected no recipe with the file f, got digits"],
         ),
         (("predict", "absent-run", "."), ["absent-run: expected a run folder"]),
         # Another command's: not taken for a hint.
@@ -191,7 +246,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("train", "folder", "--data.path", "absent"), ["absent"]),
         (
             ("train", "digits", "--labels", "7"),
-            ["labels: expected at least one for each of 10 classes"],
+            ["convergan: --labels: expected at least one for each of 10 classes"],
         ),
         (
             ("train", "digits", "--labels", "5000"),
@@ -245,7 +300,7 @@ def test_a_folder_that_cannot_be_is_one_line(
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "out"
     words = ("sample", str(trained_run), "--count", "1", "--out", str(out))
-    message = f"convergan: out: expected a folder in an existing folder, got {out}\n"
+    message = f"convergan: --out: expected a folder in an existing folder, got {out}\n"
     assert failed(capsys, *words) == message
     with pytest.raises(UserError):
         main([*words, "--debug"])
@@ -322,10 +377,9 @@ def test_help_flows_and_tells_ranges() -> None:
     output = run("train", "folder", "--help").stdout
     panel = [line[2:].rstrip("│ ") for line in output.splitlines() if line.startswith("│")]
     text = " ".join(" ".join(panel).split())
-    assert "The classifier is tested after each of them. (1 to 1000000) (default: 20)" in text
-    assert "(0, or 2 to 1000) (default: None)" in text
-    # Without the comma, at which a line could break.
-    assert "(2 to 65536) (default: 16)" in text
+    assert "The classifier is tested after each of them. (1 to 1,000,000) (default: 20)" in text
+    assert "(0, or 2 to 1000) --data.split-seed INT" in text
+    assert "(2 to 65,536) (default: 16)" in text
     # A line of help ends early only where the next word has no room.
     pairs = [
         (line, next_line)
@@ -345,7 +399,7 @@ def test_options_of_every_command_are_in_the_help() -> None:
 def test_help_leaves_out_what_the_recipe_decides() -> None:
     output = run("train", "mnist", "--help").stdout
     assert "--networks.kind" not in output and "--name" not in output
-    assert "--labels {None}|INT" in output
+    assert "--labels INT|None" in output
     # The kind of the networks stands fast, that of the views does not.
     assert "--augmentation.kind {none,digits,photographs}" in output
     assert "--data.flip, --data.no-flip" in output
@@ -375,7 +429,7 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = tmp_path / "run"
     assert main(["train", "digits", "--labels", "100", "--dry-run", "--out", str(out)]) == 0
     output = capsys.readouterr().out
-    assert output.startswith("10 classes: 0 10, 1 10, ") and "time: about " in output
+    assert output.startswith("10 classes: 0 (10), 1 (10), ") and "time: about " in output
     assert output.endswith("nothing was trained (--dry-run)\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -415,7 +469,7 @@ def test_train_from_a_recipe_repeats_the_run(trained_run: Path, tmp_path: Path) 
     assert f"report: {tmp_path / 'again' / 'report.html'}" in output
     # Not a terminal: plain lines, of which epochs have one a minute.
     assert "\x1b" not in done.stdout and done.stdout.count("epoch 1/") == 1
-    assert done.stdout.startswith("10 classes: 0 10, 1 10, ")
+    assert done.stdout.startswith("10 classes: 0 (10), 1 (10), ")
     assert max(map(len, output.splitlines()[:6])) <= 80
 
 

@@ -44,6 +44,16 @@ def test_every_public_name_is_on_one_page_of_the_reference() -> None:
     assert sorted(names) == sorted(set(convergan.__all__) - {"__version__"})
 
 
+def test_the_techniques_come_in_the_order_of_the_paper() -> None:
+    """Look for the helpers of several processes at the end."""
+    (arguments,) = directives(DOCS / "api" / "techniques.md", "public-names")
+    names = names_of(arguments.splitlines()[0].split())
+    first = ["feature_matching_loss", "MinibatchDiscrimination", "HistoricalAveraging"]
+    assert names[:4] == [*first, "one_sided_smoothing_loss"]
+    assert set(names[-2:]) == {"gather_rows", "mean_over_ranks"}
+    assert len(set(names)) == len(names)
+
+
 def test_a_docstring_is_shown_as_it_reads() -> None:
     docstring = [
         "The distance |a - b|, *summed* over `features` by `predict` or `convergan.sample`s.",

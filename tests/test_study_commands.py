@@ -162,7 +162,7 @@ def test_invitations(study, capsys):
     links = capsys.readouterr().out.splitlines()
     assert len(set(links)) == 3
     assert all(link.startswith("https://study.example.org/join/personal-") for link in links)
-    assert main(["study", "invite", study, "--url", url, "--way", "prolific"]) == 0
+    assert main(["study", "invite", study, "--url", url, "--kind", "prolific"]) == 0
     output = capsys.readouterr().out
     assert re.search(
         r"https://study\.example\.org/join/prolific-[\w.-]{60}\?PROLIFIC_PID=\{\{%PROLIFIC_PID%}}"
@@ -264,7 +264,7 @@ def test_votes_of_elsewhere_are_imported_and_reported(tmp_path, capsys, monkeypa
 
 @pytest.mark.parametrize("way", ["open", "prolific"])
 def test_links_are_shown_and_not_obeyed(study, capsys, way):
-    assert main(["study", "invite", study, "--way", way, "--url", "http://a\x1b]0;owned\x07"]) == 0
+    assert main(["study", "invite", study, "--kind", way, "--url", "http://a\x1b]0;owned\x07"]) == 0
     output = capsys.readouterr().out
     assert r"http://a\x1b]0;owned\x07/join/" in output
     assert output.replace("\n", "").isprintable()

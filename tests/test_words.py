@@ -30,6 +30,18 @@ def test_a_docstring_that_needs_the_name_above_it_is_a_fault(text: str, tmp_path
     assert message.startswith("the docstring ")
 
 
+def test_a_page_begins_as_a_docstring_does(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Training\n\nFrom a recipe to a run.\n\nOf all runs.\n", encoding="utf-8")
+    (fault,) = CHECK["faults"](page)
+    assert fault.line == 3 and fault.message.startswith("the paragraph must begin with a noun")
+    page.write_text("# Runs\n\nTraining of a run.\n\n## Scores\n\n[What](x.md) it is.\n", "utf-8")
+    (fault,) = CHECK["faults"](page)
+    assert fault.line == 7
+    page.write_text("# Runs\n\nTraining of a run.\n", encoding="utf-8")
+    assert list(CHECK["faults"](page)) == []
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -63,6 +63,16 @@ class Visitor:
         content = {"position": position, "key": key or new_key(), "answer": answer}
         return self.post("/api/votes", {**content, "response_ms": 1000.5})
 
+    def take_place(self) -> Answer:
+        """Practises, and answers the first trial; returns the response to the last answer given."""
+        state = self.resume()
+        while True:
+            task = state["tasks"][0]
+            response = self.vote(task["position"], "real")
+            if task["kind"] == "trial" or response.status != 200:
+                return response
+            state = response.json
+
     def finish(self, answer: str = "real") -> None:
         """Gives this answer to all that is left, and the right one to checks."""
         tasks = self.resume()["tasks"]

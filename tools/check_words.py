@@ -1,9 +1,11 @@
-"""Check the words of docstrings and names in all .py files of the project.
+"""Check the words of docstrings and names in all .py files of the project, and of its pages of public names.
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
 verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says
 what its value or its class is, or what its function returns or does: it is no pronoun, preposition or bare
 participle. The name of a function or a class may be a participle that is an infinitive too, such as `read`.
+
+The paragraph below the heading of a page of docs/api begins as a docstring does.
 
     python tools/check_words.py                     one line for each fault, exit code 1 if there is one
     python tools/check_words.py --count src tests   how many faults each folder below has
@@ -11,6 +13,7 @@ participle. The name of a function or a class may be a participle that is an inf
 
 import argparse
 import ast
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -80,12 +83,15 @@ class Fault(NamedTuple):
     path: Path
     line: int
     kind: str
-    """"docstring" or "name"."""
+    """"docstring", "paragraph" or "name"."""
     message: str
 
 
 def faults(path: Path) -> Iterator[Fault]:
     """The faults of one file, in the order of its lines."""
+    if path.suffix == ".md":
+        yield from _paragraph_faults(path)
+        return
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     yield from sorted(
         [*_docstring_faults(path, tree), *_name_faults(path, tree)], key=lambda fault: fault.line
@@ -99,18 +105,30 @@ def _docstring_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
         text = node.value.value
         if not isinstance(text, str):
             continue
-        words = text.split()
-        first = words[0].strip("`.,:;'\"()").lower() if words else ""
-        if not words:
+        if not text.split():
             yield Fault(path, node.lineno, "docstring", "the docstring is empty")
-        elif first in OPENINGS or (first == "one" and words[1] in ("of", "that", "which", "who")):
-            start = " ".join(words[:5])
-            yield Fault(
-                path,
-                node.lineno,
-                "docstring",
-                f"the docstring must begin with a noun phrase or a verb, got {start!r}",
-            )
+        elif problem := _problem_of_opening(text):
+            yield Fault(path, node.lineno, "docstring", f"the docstring {problem}")
+
+
+def _paragraph_faults(path: Path) -> Iterator[Fault]:
+    """The faults of the first paragraphs below the headings of a page."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    is_below_heading = False
+    for number, line in enumerate(lines, start=1):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", line)
+        if is_below_heading and (problem := _problem_of_opening(text)):
+            yield Fault(path, number, "paragraph", f"the paragraph {problem}")
+        is_below_heading = line.startswith("#") or (is_below_heading and not line.strip())
+
+
+def _problem_of_opening(text: str) -> str | None:
+    """The complaint about a text that needs the name above it to be understood; None about another."""
+    words = text.split()
+    first = words[0].strip("`.,:;'\"()").lower() if words else ""
+    if first in OPENINGS or (first == "one" and words[1] in ("of", "that", "which", "who")):
+        return f"must begin with a noun phrase or a verb, got {' '.join(words[:5])!r}"
+    return None
 
 
 def _name_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
@@ -151,7 +169,8 @@ def _files(folder: Path) -> list[Path]:
         sys.exit(f"error: {folder} must be a folder or a file of this project")
     if folder.is_file():
         return [folder]
-    return sorted(path for path in folder.rglob("*.py*") if path.suffix in (".py", ".pyi"))
+    code = (path for path in folder.rglob("*.py*") if path.suffix in (".py", ".pyi"))
+    return [*sorted(code), *sorted(folder.glob("api/*.md"))]
 
 
 def _count(folders: list[Path]) -> None:

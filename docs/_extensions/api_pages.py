@@ -1,7 +1,7 @@
 """Reference pages from what the package itself says: its public names, their docstrings, the recipes.
 
 `{public-names} techniques networks` documents the public names of these parts of the package, in the order
-of `__init__.pyi`; `{recipes}` documents all recipes.
+of the parts, and within each in that of `__init__.pyi`; `{recipes}` documents all recipes.
 """
 
 import inspect
@@ -27,12 +27,14 @@ from docstrings import as_rst
 
 
 def names_of(parts: Sequence[str]) -> list[str]:
-    """The public names that stand in these modules and packages of the package."""
-    return [
+    """The public names that stand in these modules and packages of the package, each once."""
+    names = [
         name
+        for part in parts
         for name, module in convergan._MODULE_OF.items()
-        if any(f"{module}.".startswith(f"convergan.{part}.") for part in parts)
+        if f"{module}.".startswith(f"convergan.{part}.")
     ]
+    return [*dict.fromkeys(names)]
 
 
 def documentation(name: str) -> list[str]:

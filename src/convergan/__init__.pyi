@@ -16,8 +16,10 @@ from convergan.metrics.frechet import gaussian_statistics as gaussian_statistics
 from convergan.metrics.inception_score import InceptionScore as InceptionScore
 from convergan.metrics.inception_score import divergences as divergences
 from convergan.metrics.inception_weights import load_inception as load_inception
-from convergan.metrics.kernel_distance import KernelInceptionDistance as KernelInceptionDistance
 from convergan.metrics.kernel_distance import kernel_distance as kernel_distance
+from convergan.metrics.kernel_inception_distance import (
+    KernelInceptionDistance as KernelInceptionDistance,
+)
 from convergan.metrics.manifold import (
     precision_recall_density_coverage as precision_recall_density_coverage,
 )

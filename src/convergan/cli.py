@@ -13,7 +13,7 @@ from tyro.conf import FlagCreatePairsOff, arg, subcommand
 from convergan import __version__
 from convergan.errors import UserError, file_problem, one_line, shortened
 from convergan.image_commands import Evaluate, Predict, Sample, Score
-from convergan.options import parse_options, require_choice
+from convergan.options import as_typed, parse_options, require_choice
 from convergan.reproduce_commands import Reproduce
 from convergan.study_commands import STUDY_COMMANDS, StudyCommand
 from convergan.terminal import spell_out
@@ -46,6 +46,9 @@ _COMMAND: Any = Union[  # noqa: UP007
 ]
 
 
+_Flag = FlagCreatePairsOff[Annotated[bool, arg(help_behavior_hint="")]]
+
+
 @dataclass(kw_only=True)
 class _Convergan:
     """Improved Techniques for Training GANs: classifiers from few labels.
@@ -56,10 +59,10 @@ class _Convergan:
     command: Annotated[_COMMAND, arg(name="")]
     """Command to run."""
 
-    version: FlagCreatePairsOff[bool] = False
+    version: _Flag = False
     """Show the version and exit."""
 
-    debug: FlagCreatePairsOff[bool] = False
+    debug: _Flag = False
     """Show the traceback of an error, with any command."""
 
 
@@ -86,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        return _fail(str(error))
+        return _fail(as_typed(str(error), words))
     except Exception as error:
         if debug:
             raise

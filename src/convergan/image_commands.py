@@ -29,7 +29,9 @@ class Predict(Checked):
     run_folder: Annotated[Positional[Path], arg(metavar="RUN")]
     """Folder of a finished run."""
 
-    images: Annotated[Positional[tuple[Path, ...]], arg(metavar="IMAGES")]
+    images: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="IMAGES", help_behavior_hint="(required)")
+    ]
     """Images, or folders of images, including their subfolders."""
 
     out: Path = field(default=Path("predictions.csv"))

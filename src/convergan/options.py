@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import tyro
-from tyro.conf import Suppress
+from tyro.conf import FlagCreatePairsOff, Suppress, arg
 from tyro.constructors import (
     ConstructorRegistry,
     PrimitiveConstructorSpec,
@@ -58,7 +58,13 @@ def _settings(info: StructTypeInfo) -> StructConstructorSpec | None:
         if field.name in hidden
         else replace(
             field,
-            type=_with_reader(field.type, declared[field.name]),
+            type=_with_display(
+                _with_reader(field.type, declared[field.name]),
+                declared[field.name],
+                field.default,
+                # A recipe from a file may have switched on what is off by default.
+                one_way=not issubclass(kind, Settings),
+            ),
             helptext=_flowing(field.helptext, range_in_words(declared[field.name])),
         )
         for field in spec.fields
@@ -77,11 +83,25 @@ def _flowing(
             return text
         paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
         if limits and "2^" not in limits:
-            # Without commas in numbers, at which tyro breaks lines.
-            paragraphs[-1] += f" ({re.sub(r'(?<=[0-9]),(?=[0-9])', '', limits)})"
+            paragraphs[-1] += f" ({_unbroken(limits)})"
         return "\n\n".join(paragraphs)
 
     return flowing
+
+
+def _with_display(annotation: Any, declared: Any, default: Any, *, one_way: bool) -> Any:
+    """The type, annotated with how the help shows its option: without a default that is nothing, without None
+    where that is the default, and without the option that switches off what is off.
+    """
+    if declared is bool and default is False and one_way:
+        pairs_off: Any = FlagCreatePairsOff
+        return pairs_off[Annotated[annotation, arg(help_behavior_hint="")]]
+    if NoneType in _kinds(declared):
+        metavar = _metavar(declared) + ("" if default is None else "|None")
+        annotation = Annotated[annotation, arg(metavar=metavar)]
+    if default is None or default in ((), ""):
+        annotation = Annotated[annotation, arg(help_behavior_hint="")]
+    return annotation
 
 
 def _with_reader(annotation: Any, declared: Any) -> Any:
@@ -96,7 +116,8 @@ def _with_reader(annotation: Any, declared: Any) -> Any:
             return annotation
     elif len(kinds) > 1 and all(kind is NoneType or get_origin(kind) is Literal for kind in kinds):
         # In the order of their declaration; tyro's own changes from call to call.
-        choices = tuple(_metavar(declared).strip("{}").split(","))
+        choices = tuple(str(word) for kind in kinds for word in get_args(kind))
+        choices = ("None", *choices) if NoneType in kinds else choices
     elif not any(kind in (int, float) for kind in kinds) and not _has_former(declared):
         return annotation
     reader = PrimitiveConstructorSpec(
@@ -127,8 +148,11 @@ def _fitting(value: Any, declared: Any) -> Any:
     try:
         return fit(value, declared)
     except ValueError as problem:
-        unbroken = re.sub(r"(?<=\d),(?=\d{3})", _COMMA, str(problem))
-        raise ValueError(f"expected {unbroken}, got {quoted(value)}") from None
+        raise ValueError(f"expected {_unbroken(str(problem))}, got {quoted(value)}") from None
+
+
+def _unbroken(text: str) -> str:
+    return re.sub(r"(?<=\d),(?=\d{3})", _COMMA, text)
 
 
 _COMMA = "\ue000"
@@ -152,18 +176,19 @@ def _has_former(declared: Any) -> bool:
 
 
 def _metavar(declared: Any) -> str:
-    """The placeholder for a value in the help, such as `{None}|INT`, in tyro's form."""
+    """The placeholder for a value in the help, such as `{0}|INT`, in tyro's form; without None."""
     words: list[str] = []
     choices: list[str] = []
     for kind in _kinds(declared):
-        if get_origin(kind) is tuple:
-            item = _metavar(get_args(kind)[0])
+        members = get_args(kind)
+        if get_origin(kind) is tuple and ... in members:
+            item = _metavar(members[0])
             words.append(f"[{item} [{item} ...]]")
-        elif kind is NoneType:
-            choices.insert(0, "None")
+        elif get_origin(kind) is tuple:
+            words.append(" ".join(map(_metavar, members)))
         elif get_origin(kind) is Literal:
-            choices += map(str, get_args(kind))
-        else:
+            choices += map(str, members)
+        elif kind is not NoneType:
             words.append(kind.__name__.upper())
     return "|".join([f"{{{','.join(choices)}}}"] * bool(choices) + words)
 
@@ -208,7 +233,7 @@ def parse_options(
         if end.code in (0, None):
             name = "RECIPE" if program.endswith(" train") else "COMMAND"
             text = _LONG_CHOICE.sub(name, help_text.getvalue(), count=1)
-            sys.stdout.write(_with_wrapped_sentences(text))
+            sys.stdout.write(_wrapped(text).replace(_COMMA, ","))
             raise
         raise UserError(
             f"{_first_message(complaint.getvalue(), words)} {see_help(program)}"
@@ -219,15 +244,33 @@ _LONG_CHOICE = re.compile(r"\{[^{},\n]+,[^{}\n]{25,},[^{},\n]+\}(?=(?:\x1b\[[0-9
 """Names of many commands at the end of a usage line; they are listed below it."""
 
 
-def _with_wrapped_sentences(text: str) -> str:
-    """A help text whose sentences outside of frames, which tyro does not wrap, fit the terminal."""
+def _wrapped(text: str) -> str:
+    """A help text whose lines outside of frames, which tyro does not wrap, fit the terminal."""
     columns = shutil.get_terminal_size().columns
-    return "\n".join(
-        textwrap.fill(line, columns)
-        if line[:1].isalnum() and not line.startswith("usage:")
-        else line
-        for line in text.split("\n")
-    )
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if _visible(line).startswith("usage:"):
+            lines += _wrapped_usage(line, columns)
+        elif line[:1].isalnum():
+            lines += textwrap.wrap(line, columns)
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def _wrapped_usage(line: str, columns: int) -> list[str]:
+    """The lines of a usage, which break before options."""
+    lines = [""]
+    for part in re.split(r" (?=--|\[-|\[OPTIONS)", line):
+        if lines[-1] and len(_visible(f"{lines[-1]} {part}")) > columns:
+            lines.append("      ")
+        lines[-1] = f"{lines[-1]} {part}" if lines[-1] else part
+    return lines
+
+
+def _visible(text: str) -> str:
+    """A text without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 class _HelpText(io.StringIO):
@@ -308,6 +351,19 @@ def require_choice(kind: str, choices: Collection[str], words: list[str], progra
         raise UserError(
             f"{kind}: expected one of {', '.join(names)}, got {one_line(word)}{guess} {see_help(program)}"
         )
+
+
+def as_typed(message: str, words: list[str]) -> str:
+    """An error message that begins with the setting of an option among the words, with that option in its
+    place as it was typed, such as `--labels` or `--data.size_px`.
+    """
+    setting, colon, problem = message.partition(": ")
+    option = f"--{setting}".replace("_", "-")
+    for word in words:
+        name = word.partition("=")[0]
+        if colon and name.replace("_", "-") == option:
+            return f"{name}: {problem}"
+    return message
 
 
 def see_help(program: str) -> str:

@@ -103,7 +103,9 @@ class Reproduce(Checked):
         from convergan.terminal import standard_console
 
         if self.cluster is not None and self.workers is not None:
-            raise UserError("workers: expected none with --cluster, which has its own, got some")
+            raise UserError(
+                f"workers: expected None with --cluster, whose nodes determine it, got {self.workers}"
+            )
         if self.study is not None and self.table != "table3":
             raise UserError(
                 f"study: expected none for {self.table}, which has no Inception scores, got {self.study}"

@@ -107,6 +107,27 @@ def test_samples_of_mnist() -> None:
             assert len(figures(cell)) == 3 and shows(with_zero, row["ours"], *row["interval"]), cell
 
 
+def test_mnist_paper() -> None:
+    rows = results("mnist-paper")
+    lines = table("results.md", "The authors' script and `mnist-paper`")
+    assert len(lines) == len(rows) >= 7
+    differences = []
+    for (seed, *cells), row in zip(lines, rows, strict=True):
+        assert f"seed {seed}," in row["setting"]
+        curves = [row["ours_by_epoch"], row["peer_by_epoch"]]
+        expected = [
+            f"{curve[epoch]:,}" if epoch < len(curve) else ""
+            for curve in curves
+            for epoch in (0, 3, 19)
+        ]
+        assert cells == expected, seed
+        differences.append(curves[0][3] - curves[1][3])
+    difference, error = mean(differences), stdev(differences) / sqrt(len(differences))
+    sentence = f"after epoch 4 is {difference:.0f} errors, with a standard error of {error:.0f}"
+    assert sentence.replace("-", "−") in text_of("results.md")
+    assert abs(difference) < 2 * error
+
+
 def test_cifar10_reduced() -> None:
     errors, scores = (
         {row["setting"]: row for row in results("cifar10-reduced") if row["unit"].startswith(unit)}

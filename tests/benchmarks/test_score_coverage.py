@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import score_coverage
+from convergan.metrics.inception_score_metric import IN_ORDER
 from convergan.metrics.kernel_distance import KernelWork
 from convergan.metrics.metric import Spread
 from convergan.statistics.intervals import Interval
 from harness.rows import RESULTS
-from score_coverage import Setting, draw, rows_of
+from score_coverage import SETTINGS, Setting, draw, rows_of
 from score_tables import PAGE, filled
 
 SMALL = Setting("kid", "normal", 200, 8, "far")
@@ -83,6 +84,17 @@ def test_numbers_without_an_interval_have_no_coverage() -> None:
     assert np.isnan(row["ours"]) and row["given"] == 0
 
 
+def test_images_sorted_by_class_have_no_interval() -> None:
+    """The settings of the table include them, and the same images in random order have one."""
+    assert [setting.count for setting in SETTINGS if setting.family == "sorted"] == [1000, 5000]
+    (row,), (random,) = (
+        rows_of(setting, [draw(setting, 0, 3)])
+        for setting in (Setting("is", family, 1000, 64, "equal") for family in ("sorted", "normal"))
+    )
+    assert row["given"] == 0 and row["methods"] == [IN_ORDER] and np.isnan(row["ours"])
+    assert random["given"] == 1 and random["mean"] > row["mean"]
+
+
 def test_the_table_of_the_documentation_is_that_of_the_results() -> None:
     file = RESULTS / "score-coverage.json"
     rows = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
@@ -94,3 +106,11 @@ def test_the_table_of_the_documentation_is_that_of_the_results() -> None:
         "width_of_difference": 1.01, "repeats": 1000,
     }])  # fmt: skip
     assert "| 1,000 | none given | – | 95.1 % (94 to 96) | 1.01 |" in text
+    text = filled(page, [{
+        "number": "Inception score", "images": 1000, "features": 64, "family": "sorted", "classes": 10,
+        "closeness": "equal", "ours": None, "width": None, "coverage_of_difference": None,
+        "width_of_difference": None, "repeats": 100,
+    }])  # fmt: skip
+    assert (
+        "10 classes of images sorted by class | – | 100 | none given | – | none given | – |" in text
+    )

@@ -216,7 +216,7 @@ def test_ctrl_c_says_how_to_go_on(
     ("args", "message"),
     [
         (["table4"], "TABLE: "),
-        (["table1", "--cluster", "auto", "--workers", "2"], "workers: expected none with"),
+        (["table1", "--cluster", "auto", "--workers", "2"], "--workers: expected None with"),
         (["table1", "--study", "report.json"], "study: expected none for table1"),
         (
             ["table1", "--labels", "0"],

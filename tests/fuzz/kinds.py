@@ -23,6 +23,7 @@ from convergan.data.image_set import DataSet, data_set_from_arrays
 from convergan.data.image_stream import open_image_stream
 from convergan.data.source import open_data_set
 from convergan.images.decode import Unreadable
+from convergan.images.sizes import Sizes
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.metric import Embedded, Estimate
 from convergan.metrics.reference_statistics import is_statistics, read_statistics, write_statistics
@@ -54,6 +55,8 @@ from fuzz.trials import Kind
 datasets.disable_progress_bars()
 
 _QUIET = Console(quiet=True)
+
+SIZES = Sizes((8, 8), (16, 16))
 
 
 def _noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -138,21 +141,23 @@ def _stream(folder: Path, name: str) -> Any:
 
 def _make_statistics(folder: Path) -> None:
     features = torch.from_numpy(_noise(20, 6)).float()
-    write_statistics(folder / "reference.npz", gaussian_statistics(features), "inception abc")
+    write_statistics(
+        folder / "reference.npz", gaussian_statistics(features), "inception abc", SIZES
+    )
 
 
 def _statistics(folder: Path) -> Any:
     path = folder / "reference.npz"
     # `score` asks first what it is.
     is_statistics(path)
-    statistics, network = read_statistics(path)
-    return _hash(statistics.mean, statistics.covariance), statistics.count, network
+    statistics, network, sizes = read_statistics(path)
+    return _hash(statistics.mean, statistics.covariance), statistics.count, network, sizes
 
 
 def _make_features(folder: Path) -> None:
     features, logits = (torch.from_numpy(_noise(20, size)).float() for size in (6, 3))
     fingerprint = {"network": "inception abc", "precision": "fp32"}
-    write_features(folder / "features.npz", Embedded(features, logits), fingerprint, "abc")
+    write_features(folder / "features.npz", Embedded(features, logits), fingerprint, "abc", SIZES)
 
 
 def _features(folder: Path) -> Any:
@@ -160,7 +165,8 @@ def _features(folder: Path) -> Any:
     # `score` asks first what it is.
     is_features(path)
     saved = read_features(path)
-    return _hash(saved.images.features, saved.images.logits), saved.fingerprint, saved.sha256
+    hashes = _hash(saved.images.features, saved.images.logits)
+    return hashes, saved.fingerprint, saved.sha256, saved.sizes
 
 
 def _make_scores(folder: Path) -> None:

@@ -129,7 +129,7 @@ def test_folders_that_do_not_fit_are_refused(
     trained_run: Path, digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     images = digits[0]
-    with pytest.raises(UserError, match="labels: expected none with a folder"):
+    with pytest.raises(UserError, match="labels: expected None for a folder"):
         evaluate(trained_run, tmp_path, [1])
     with pytest.raises(UserError, match="images: expected a folder with a folder of each class"):
         evaluate(trained_run, tmp_path / "absent")

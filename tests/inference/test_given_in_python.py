@@ -284,7 +284,7 @@ def test_sets_that_cannot_be_scored_are_refused(trained_run: Path, digits: np.nd
         ({"versus": None, "metrics": ("fid",)}, "^metrics: expected --reference with fid"),
         ({"metrics": ("xyz",)}, "^metrics: expected "),
         ({"training": digits / 255}, "^training: expected --pixel-range with floats"),
-        ({"classifier": trained_run, "weights": "x"}, "^weights: expected none with"),
+        ({"classifier": trained_run, "weights": "x"}, "^weights: expected None with .* got 'x'"),
         ({"classifier": 3}, "^classifier: expected a path, got 3$"),
     ):
         with pytest.raises(UserError, match=message):
@@ -307,7 +307,7 @@ def test_training_takes_the_name_of_a_preset_and_a_path_as_text(
         ({"out": 3}, "^out: expected a path, got 3$"),
         (
             {"data": np.zeros((2, 8, 8))},
-            "^data: expected what data_set_from_arrays gives, got ndarray$",
+            "^data: expected a data set from data_set_from_arrays, got ndarray$",
         ),
     ):
         with pytest.raises(UserError, match=message):

@@ -239,10 +239,9 @@ def test_a_grid_that_cannot_be_written_leaves_the_folder_as_it_was(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
-    # Before the run, which is none, is looked at.
+def test_a_folder_is_no_file_to_write(trained_run: Path, digit_files: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="out: expected a file, got the folder"):
-        predict_to_csv(tmp_path / "absent", tmp_path, tmp_path)
+        predict_to_csv(trained_run, digit_files, tmp_path)
 
 
 def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None:

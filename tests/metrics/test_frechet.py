@@ -140,7 +140,7 @@ def test_two_processes_have_the_distance_of_one(
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(ValueError, match="equal numbers of features, got 12 and 5"):
+    with pytest.raises(UserError, match="second: expected statistics of 12 features, got 5"):
         distance_of(sets[0], torch.randn(9, 5))
     with pytest.raises(UserError, match="mean and covariance: expected at least 2 images, got 1"):
         gaussian_statistics(sets[0][:1])

@@ -14,12 +14,14 @@ import torch.distributed
 from torch import Tensor, nn
 
 from convergan.metrics.inception_score import (
-    METHOD,
-    METHOD_OF_SPLITS,
     InceptionScore,
-    InceptionScoreMetric,
     divergences,
     split_of_images,
+)
+from convergan.metrics.inception_score_metric import (
+    METHOD,
+    METHOD_OF_SPLITS,
+    InceptionScoreMetric,
 )
 from convergan.metrics.metric import Embedded
 from support import on_two_ranks

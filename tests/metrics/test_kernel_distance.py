@@ -10,10 +10,12 @@ from torchmetrics.image.kid import KernelInceptionDistance as Torchmetrics
 
 from convergan.errors import UserError
 from convergan.metrics.kernel_distance import (
-    KernelInceptionDistance,
+    KernelMetric,
     kernel_distance,
     kernel_distance_of_subsets,
 )
+from convergan.metrics.kernel_inception_distance import KernelInceptionDistance
+from convergan.metrics.metric import Embedded
 
 SIZE = 90
 
@@ -96,7 +98,10 @@ def test_subsets_are_seeded(sets: tuple[Tensor, Tensor]) -> None:
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(ValueError, match="equal numbers of features, got 20 and 3"):
+    with pytest.raises(UserError, match="second: expected 20 features, as first has, got 3"):
         kernel_distance(sets[0], torch.rand(9, 3))
+    images, reference = (Embedded(features, features) for features in (sets[0], torch.rand(9, 3)))
+    with pytest.raises(ValueError, match="equal numbers of features, got 20 and 3"):
+        KernelMetric().measure([images], reference)
     with pytest.raises(UserError, match="KID: expected at least 2 images, got 90 and 1"):
         kernel_distance(sets[0], sets[1][:1])

@@ -100,7 +100,7 @@ def test_memory_where_one_set_is_much_wider() -> None:
 
 
 def test_what_cannot_be_compared(sets: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(ValueError, match="equal numbers of features, got 3 and 2"):
+    with pytest.raises(UserError, match="real: expected 3 features, as generated has, got 2"):
         precision_recall_density_coverage(sets[0], sets[1][:, :2])
     with pytest.raises(UserError, match="real: expected at least 6 images, got 5"):
         precision_recall_density_coverage(sets[0], sets[1][:5])

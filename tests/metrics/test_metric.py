@@ -8,7 +8,7 @@ import torch
 
 from convergan.errors import UserError
 from convergan.metrics.frechet_metric import FrechetMetric
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.manifold import OverlapMetric
 from convergan.metrics.metric import (

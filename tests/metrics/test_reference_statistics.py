@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from convergan.errors import UserError
+from convergan.images.sizes import Sizes
 from convergan.metrics.frechet import gaussian_statistics
 from convergan.metrics.reference_statistics import (
     is_statistics,
@@ -18,10 +19,11 @@ from convergan.metrics.reference_statistics import (
 def test_written_statistics_are_read_back(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     statistics = gaussian_statistics(torch.randn(30, 5))
-    write_statistics(path, statistics, "inception abc")
+    write_statistics(path, statistics, "inception abc", Sizes((8, 6), (16, 16)))
     assert is_statistics(path)
-    loaded, network = read_statistics(path)
+    loaded, network, sizes = read_statistics(path)
     assert (loaded.count, network) == (30, "inception abc")
+    assert sizes == Sizes((8, 6), (16, 16))
     assert torch.equal(loaded.mean, statistics.mean)
     assert torch.equal(loaded.covariance, statistics.covariance)
 
@@ -32,8 +34,8 @@ def test_files_of_pytorch_fid_and_clean_fid_are_read(dtype: type, tmp_path: Path
     mean, covariance = np.arange(4, dtype=dtype), np.eye(4, dtype=dtype)
     for save in (np.savez_compressed, np.savez):
         save(tmp_path / "b.npz", mu=mean, sigma=covariance)
-        loaded, network = read_statistics(tmp_path / "b.npz")
-        assert (loaded.count, network) == (None, None)
+        loaded, network, sizes = read_statistics(tmp_path / "b.npz")
+        assert (loaded.count, network, sizes) == (None, None, None)
         assert loaded.mean.tolist() == [0, 1, 2, 3]
         assert loaded.covariance.dtype == torch.float64
 
@@ -76,7 +78,15 @@ def test_truncated_statistics_are_one_line(tmp_path: Path, share: float) -> None
 
 
 @pytest.mark.parametrize(
-    "changes", [{"count": np.array([1, 2])}, {"count": np.array(-3)}, {"mu": np.array(["a"])}]
+    "changes",
+    [
+        {"count": np.array([1, 2])},
+        {"count": np.array(-3)},
+        {"mu": np.array(["a"])},
+        {"sizes": np.array([8, 8])},
+        {"sizes": np.array([[8, 8], [0, 8]])},
+        {"sizes": np.full((2, 2), 8.5)},
+    ],
 )
 def test_members_of_other_kinds_are_one_line(tmp_path: Path, changes: dict) -> None:
     path = tmp_path / "a.npz"

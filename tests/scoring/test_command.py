@@ -41,7 +41,7 @@ def test_every_metric_has_one_line_of_80_columns(
     assert "no interval of FID" in text and "fewer than 1,000 images" in text
     assert "verdicts are corrected (Holm) for all 6" in text
     assert main([*words, "--weights", "x"]) == 1
-    assert "weights: expected none with --classifier" in capsys.readouterr().err
+    assert "--weights: expected None with --classifier" in capsys.readouterr().err
 
 
 def test_paths_are_printed_as_they_are(

@@ -10,9 +10,10 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from convergan import ScoreSettings, score
 from convergan.errors import UserError
 from drawn_images import png_bytes
-from scored import QUICK, scored, value
+from scored import DRAW_SETTINGS, QUICK, scored, value
 
 
 @pytest.fixture
@@ -67,6 +68,52 @@ def test_a_split_is_of_parquet_files_that_name_theirs(
 
 def test_the_draw_of_a_run_is_told(trained_run: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    scored(trained_run, trained_run, replace(QUICK, seed=3), json=path)
+    scored(trained_run, trained_run, replace(DRAW_SETTINGS, seed=3), json=path)
     content = json.loads(path.read_text())
     assert content["images"]["seed"] == content["seed"] == 3
+
+
+def test_the_count_is_of_the_first_images_that_are_scored(
+    trained_run: Path, kinds: dict[str, Path], digits: np.ndarray, tmp_path: Path
+) -> None:
+    """Files, folders and saved features are cut alike; the reference is used whole."""
+    features, path = tmp_path / "features.npz", tmp_path / "a.json"
+    reference = tmp_path / "reference.npy"
+    np.save(reference, digits[60:])
+    scored(trained_run, kinds["files"], save_features=features)
+    expected = score(
+        digits[:20], classifier=trained_run, reference=digits[60:], settings=ScoreSettings()
+    )
+    for images in (*(kinds[name] for name in ("files", "table")), features):
+        settings = ScoreSettings(count=20)
+        scores = scored(trained_run, images, settings, reference=reference, json=path)
+        assert scores.numbers.keys() == expected.numbers.keys()
+        for name, number in expected.numbers.items():
+            assert value(scores, name) == pytest.approx(number.value, rel=1e-4, abs=1e-6)
+        content = json.loads(path.read_text())
+        assert [content[name]["count"] for name in ("images", "reference")] == [20, 60]
+    first_features = tmp_path / "again.npz"
+    scored(trained_run, features, ScoreSettings(count=20), save_features=first_features)
+    with np.load(features) as all_members, np.load(first_features) as members:
+        np.testing.assert_array_equal(members["features"], all_members["features"][:20])
+        # The checksum of all images is none of these.
+        assert str(members["sha256"]) != str(all_members["sha256"])
+    with pytest.raises(UserError, match=r"count: expected at most 60, the number .*files, got 61"):
+        scored(trained_run, kinds["files"], ScoreSettings(count=61))
+    files = {"versus": features}
+    with pytest.raises(UserError, match=r"count: expected at most 20, .*again\.npz, got 30"):
+        scored(trained_run, first_features, ScoreSettings(count=30), **files)
+    assert scored(trained_run, first_features, ScoreSettings(count=20), **files).comparisons
+
+
+def test_the_first_images_of_class_folders_are_told_of(
+    trained_run: Path, digits: np.ndarray, tmp_path: Path
+) -> None:
+    for number, image in enumerate(digits[:40]):
+        (tmp_path / f"class-{number // 10}").mkdir(exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(tmp_path / f"class-{number // 10}" / f"{number}.png")
+    for count, warned in ((15, True), (40, False)):
+        scores = scored(trained_run, tmp_path, ScoreSettings(count=count))
+        message = "images: the first 15 of 40 images are from 2 of 4 folders"
+        assert (message in [note.message for note in scores.notes]) == warned
+        assert len(scores.images.images) == count

@@ -29,7 +29,7 @@ from convergan.scoring.run_images import draw
 from convergan.scoring.score import measure
 from convergan.scoring.scores import Scores
 from convergan.scoring.settings import ScoreSettings
-from scored import QUICK, scored, value
+from scored import DRAW_SETTINGS, QUICK, scored, value
 
 
 def test_embeddings_are_the_networks_in_order(trained_run: Path, digits: np.ndarray) -> None:
@@ -99,6 +99,7 @@ def test_files_hold_every_number_and_what_it_depends_on(
         assert content[name] == {
             "place": str(arrays[array]),
             "count": 60,
+            "sizes": {"smallest": [8, 8], "largest": [8, 8]},
             "skipped": [],
             **dict.fromkeys(("split", "pixel_range", "seed")),
         }
@@ -113,13 +114,15 @@ def test_files_hold_every_number_and_what_it_depends_on(
             entry["value"] - entry["versus"]["value"]
         )
     assert content["scores"][0]["fingerprint"]["splits"] == 10
+    overlap = content["scores"][names.index("precision")]["fingerprint"]
+    assert overlap["k_precision_recall"] == 3 and overlap["k_density_coverage"] == 5
     versus = content["scores"][0]["versus"]
     # 60 images are too few for an interval that holds, and the method says so.
     assert versus["distinguishable"] is None and "fewer than 200" in content["scores"][0]["method"]
     for name in ("score-by-count.svg", "classes.svg"):
         assert (figures / name).read_text().startswith("<?xml")
     assert (figures / "nearest.png").stat().st_size > 100
-    gaussian, _ = read_statistics(statistics)
+    gaussian = read_statistics(statistics).statistics
     expected = scores.images.images.features.double().mean(dim=0)
     torch.testing.assert_close(gaussian.mean, expected)
 
@@ -164,7 +167,7 @@ def test_a_reference_is_its_images_wherever_they_are(
     trained_run: Path, arrays: dict[str, Path], tmp_path: Path
 ) -> None:
     reference, earlier = tmp_path / "reference.npy", tmp_path / "earlier.json"
-    fid = replace(QUICK, metrics=("fid",))
+    fid = replace(DRAW_SETTINGS, metrics=("fid",))
 
     def score_again(**files: Any) -> Scores:
         return scored(trained_run, arrays["some"], fid, **{"reference": reference, **files})
@@ -254,7 +257,9 @@ def test_unreadable_images_are_named_or_counted(
 
 def test_a_runs_own_samples_are_scored(trained_run: Path, tmp_path: Path) -> None:
     sample_to_folder(trained_run, 60, tmp_path / "samples", seed=0)
-    by_run, by_files = (scored(trained_run, path) for path in (trained_run, tmp_path / "samples"))
+    by_run, by_files = (
+        scored(trained_run, path, DRAW_SETTINGS) for path in (trained_run, tmp_path / "samples")
+    )
     assert value(by_run, "Inception score") == pytest.approx(value(by_files, "Inception score"))
 
 

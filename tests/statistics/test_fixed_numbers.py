@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
 from convergan.metrics.metric import Embedded, compare
 from convergan.statistics.bootstrap import mean_replicates

@@ -50,6 +50,19 @@ class Tiny(nn.Module):
         return self.fc(maps.mean(dim=(2, 3)))
 
 
+class Transposed(nn.Module):
+    """A network with a layer that puts the images of a batch last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flat = nn.Flatten()
+        self.transposed = nn.Identity()
+        self.fc = nn.LazyLinear(2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.transposed(self.flat(images).T).T)
+
+
 def for_shape(image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     return Tiny(classes, image_shape[0])
 
@@ -126,14 +139,21 @@ def test_a_network_of_ones_own(data: DataSet, quiet: Console, tmp_path: Path) ->
         ({"features": "fc"}, "features: expected nothing without a network"),
         ({"network": Tiny, "features": "layer2"}, r"perhaps layer1\S*, got 'layer2'"),
         ({"network": Tiny, "features": 3}, "features: expected the name of a layer, got 3"),
-        ({"network": lambda: 3}, "network: expected what makes an nn.Module, got 3"),
+        (
+            {"network": lambda: 3},
+            "network: expected a function that returns an nn.Module, got one that returns 3",
+        ),
         (
             {"network": lambda: Tiny(5)},
             r"network: expected logits \[2, 2\] of 2 images, got \[2, 5\]",
         ),
         (
             {"network": lambda: Tiny(2, 1)},
-            r"network: expected one that takes images \[batch, 3, 10, 12\]",
+            r"network: expected a network that takes images \[batch, 3, 10, 12\].* which raises ",
+        ),
+        (
+            {"network": Transposed, "features": "transposed"},
+            r"features: expected a layer whose output has a row for each of 2 images, got \[\d+, 2\]",
         ),
         ({"network": lambda: nn.Flatten()}, "features: expected the name of a layer, as"),
     ],
@@ -264,7 +284,7 @@ def test_a_network_is_asked_about_no_images_but_the_real_ones(
     with pytest.raises(UserError, match="features: expected nothing without"):
         rehearse(recipe, features="fc", console=quiet)
     refused: dict[str, Any] = {
-        ", of which RuntimeError says:": lambda: Tiny(2, 1),
+        ", which raises RuntimeError:": lambda: Tiny(2, 1),
         "InTrainingAlone, .*: not today": InTrainingAlone,
     }
     for end, network in refused.items():

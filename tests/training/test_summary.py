@@ -49,7 +49,7 @@ def prepared(data: DataSet, recipe: Recipe | None = None, **settings: float) -> 
 def test_classes_labels_unlabelled_and_test_images_stand_in_the_first_line() -> None:
     lines = summary_lines(prepared(data_of({"five": 30, "three": 30}, unlabelled=50, test=60)))
     assert lines == [
-        "2 classes: five 30, three 30; 50 unlabelled; test 60",
+        "2 classes: five (30), three (30); 50 unlabelled; test 60",
         "8x8 px, grey",
         "1 training of 100 epochs; with a baseline",
     ]
@@ -58,7 +58,7 @@ def test_classes_labels_unlabelled_and_test_images_stand_in_the_first_line() -> 
 def test_labels_that_are_split_are_counted_as_such() -> None:
     data = data_of({"five": 30, "three": 30})
     first, second, third = summary_lines(prepared(data))
-    assert first == "2 classes: five 30, three 30; none unlabelled; test in 4 folds"
+    assert first == "2 classes: five (30), three (30); none unlabelled; test in 4 folds"
     assert second == "8x8 px, grey; 4 folds of 15 labels each"
     assert third == "5 trainings of 100 epochs: 4 folds, then the result; each with a baseline"
     first, _, third, *_ = summary_lines(prepared(data, folds=0, validation_share=0.25))
@@ -89,7 +89,7 @@ def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_
 def test_labels_that_are_not_used_count_as_unlabelled() -> None:
     recipe = replace(PRESETS["digits"], labels=20)
     first, *_ = summary_lines(prepared(data_of({"a": 30, "b": 40}, unlabelled=5, test=4), recipe))
-    assert first == "2 classes: a 10, b 10; 55 unlabelled; test 4"
+    assert first == "2 classes: a (10), b (10); 55 unlabelled; test 4"
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_labels_that_are_not_used_count_as_unlabelled() -> None:
     [
         (
             {f"class-{number:04d}": 2 + number % 2 for number in range(1000)},
-            "1,000 classes: class-0000 2, ..., each 2 to 3; 7 unlabelled; test 3",
+            "1,000 classes: class-0000 (2), ..., each 2 to 3; 7 unlabelled; test 3",
         ),
-        ({HORSE * 30: 2, "dog": 2}, f"2 classes: {HORSE * 10}... 2, dog 2; 7 unlabelled; test 3"),
-        ({"[red]\x1b[1m": 2, "dog": 2}, "2 classes: [red]\\x1b[1m 2, dog 2; 7 unlabelled; test 3"),
+        ({HORSE * 30: 2, "dog": 2}, f"2 classes: {HORSE * 10}... (2), dog (2); 7 unlabelled; test 3"),
+        ({"[red]\x1b[1m": 2, "dog": 2}, "2 classes: [red]\\x1b[1m (2), dog (2); 7 unlabelled; test 3"),
     ],
 )  # fmt: skip
 def test_many_and_long_names_fit_in_80_columns(labelled: dict[str, int], line: str) -> None:
@@ -138,7 +138,7 @@ def test_the_table_and_the_manifest_hold_the_same_facts() -> None:
     preparation = prepared(data_of({"five": 30, "three": 30}, unlabelled=50, notes=("a note",)))
     assert dict(data_rows(preparation)) == {
         "images from": "arrays",
-        "labels of 2 classes": "five 30, three 30",
+        "labels of 2 classes": "five (30), three (30)",
         "labels used": "60",
         "unlabelled images": "50",
         "training images in all": "110",

@@ -1,5 +1,6 @@
 """Images read once, in order, without a store: from a folder, from parquet files or from an array."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -8,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from convergan.data.names import RowNames
+from convergan.data.names import ChosenNames, RowNames
 from convergan.data.parquet import find_parquet, parquet_images, split_of
 from convergan.errors import UserError, one_line, reading
 from convergan.images.decode import Unreadable, decode_in_order, pixels
@@ -27,6 +28,9 @@ _LEAST_OF_RANGE = 0.02
 """Share of the declared range below which there is a note: floats in [0, 1] declared as 0 to 255 use less."""
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
+
+_EXPECTED = "an image, a folder of images, a .npy, .npz or .parquet file, or a run"
+"""Images that `convergan score` takes."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ def open_image_stream(
                 raise UserError(f"{path}: expected parquet files of {split}, got none")
             used_split = split or present[0]
             return replace(_stream_of_parquet(path, files[used_split]), split=used_split)
-    image_files = find_image_files(path)
+    image_files = find_image_files(path, _EXPECTED)
     return ImageStream(
         str(path),
         image_files,
@@ -133,6 +137,27 @@ def stream_of_array(
         return turned(map(in_eight_bits, images[part]), channels, size)
 
     return ImageStream(place, names, decoded, pixel_range, notes=notes)
+
+
+def first_images(stream: ImageStream, count: int) -> ImageStream:
+    """The first images of a stream, with a note if they are from some of its folders alone."""
+    names = ChosenNames(stream.names, np.arange(count))
+
+    def decoded(
+        channels: Channels | None, size: Size | None, part: slice
+    ) -> Iterator[np.ndarray | Unreadable]:
+        return stream.decoded(channels, size, slice(*part.indices(count)))
+
+    folders, all_folders = (
+        len({os.path.dirname(name) for name in image_names})
+        for image_names in (names, stream.names)
+    )
+    notes = stream.notes
+    if folders < all_folders:
+        notes += (
+            f"the first {count:,} of {len(stream):,} images are from {folders:,} of {all_folders:,} folders",
+        )
+    return replace(stream, names=names, decoded=decoded, notes=notes)
 
 
 def turned(

@@ -48,15 +48,20 @@ def find_images(path: Path) -> list[Path]:
     return [Path(file) for file in find_image_files(path)]
 
 
-def find_image_files(path: Path) -> list[str]:
-    """The result of `find_images` as text, which saves half a second for 60,000 files."""
+def find_image_files(path: Path, expected: str = "an image or a folder of images") -> list[str]:
+    """The result of `find_images` as text, which saves half a second for 60,000 files.
+
+    Args:
+        path: as for `find_images`.
+        expected: the kinds of files that the caller takes, for the error.
+    """
     is_folder = os.path.isdir(path)
     # A path with an image's suffix may be a pipe or a broken link, which reading refuses or skips.
     if os.path.isfile(path) or (not is_folder and _is_there(path)):
         require_utf8([str(path)], "a file")
         return [str(path)]
     if not is_folder:
-        raise UserError(f"{path}: expected an image or a folder of images, got {kind_of(path)}")
+        raise UserError(f"{path}: expected {expected}, got {kind_of(path)}")
     files = find_in_folder(path)
     if not files.images:
         skipped = count_skipped(files.other_files)

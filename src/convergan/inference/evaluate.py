@@ -137,7 +137,9 @@ def evaluate(
         truth = _indices(labels, classifier.classes, len(images))
         return Evaluation(predict(classifier, images, progress=progress), truth)
     if labels is not None:
-        raise UserError("labels: expected none with a folder, which has its own, got some")
+        raise UserError(
+            f"labels: expected None for a folder, which has labels of its own, got {quoted(labels)}"
+        )
     path = Path(as_path(images, "images"))
     if not path.is_dir():
         raise UserError(f"images: expected a folder with a folder of each class, got {path}")

@@ -5,21 +5,25 @@
 between normal distributions with the means and (unbiased) covariances of the features.
 """
 
+import operator
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance as _TorchmetricsFID
 
-from convergan.errors import UserError
-from convergan.metrics.metric import (
-    GaussianStatistics,
+from convergan.errors import UserError, quoted
+from convergan.metrics.metric import GaussianStatistics
+from convergan.metrics.metric_classes import (
+    DistanceClass,
+    FeaturesAlone,
+    refuse_options_without_effect,
 )
-from convergan.metrics.modes import evaluation_mode
+from convergan.metrics.requirements import require_features
 
 FEWEST_PER_FEATURE_OF_INFINITY = 2
 """Images per feature below which FID infinity is not computed: halves of them have singular covariances."""
@@ -32,11 +36,12 @@ def gaussian_statistics(features: Float[Tensor, "images features"]) -> GaussianS
     """Computes the mean and the unbiased covariance of features, in float64.
 
     Args:
-        features: features of at least two images.
+        features: features of at least two images, floats.
 
     Raises:
-        UserError: fewer than two images.
+        UserError: fewer than two images, another shape, or a value that is not finite.
     """
+    require_features(features=features)
     mean = mean_of_features(features)
     covariance = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
     for centred in centred_features(features, mean):
@@ -82,14 +87,7 @@ def distance_of_factors(first: Factors, second: Factors) -> float:
 
     With C1 = A^T A and C2 = B^T B, the square roots of the eigenvalues of C1 C2 are the singular values of
     A B^T.
-
-    Raises:
-        ValueError: the numbers of features differ.
     """
-    if first.mean.shape != second.mean.shape:
-        raise ValueError(
-            f"expected equal numbers of features, got {len(first.mean)} and {len(second.mean)}"
-        )
     product = first.rows @ second.rows.T
     if len(first.rows) > len(second.rows):
         product = product.T
@@ -113,14 +111,14 @@ def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> f
     """Computes the squared Fréchet distance of two normal distributions: FID, given statistics of features.
 
     Args:
-        first: statistics of one set of images.
+        first: statistics of one set of images, as `gaussian_statistics` returns them.
         second: statistics of the other.
 
     Returns:
         0 or more, computed in float64.
 
     Raises:
-        ValueError: the numbers of features differ.
+        UserError: an argument is not such statistics, is not finite, or the numbers of features differ.
 
     Example:
         >>> import torch
@@ -129,10 +127,41 @@ def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> f
         >>> frechet_distance(statistics, statistics) < 1e-9
         True
     """
+    require_statistics("first", first)
+    require_statistics("second", second, len(first.mean))
     return distance_of_factors(factors_of_statistics(first), factors_of_statistics(second))
 
 
-class FrechetInceptionDistance(_TorchmetricsFID):
+def require_statistics(name: str, statistics: Any, features: int | None = None) -> None:
+    """Checks the mean and the covariance of features.
+
+    Args:
+        name: the argument, for the message.
+        statistics: the statistics.
+        features: the number of features; None: any.
+
+    Raises:
+        UserError: they are not `GaussianStatistics` of floats, of this number of features, or not finite.
+    """
+    if not isinstance(statistics, GaussianStatistics):
+        raise UserError(
+            f"{name}: expected the statistics that gaussian_statistics returns, got"
+            f" {type(statistics).__name__}"
+        )
+    mean, covariance = statistics.mean, statistics.covariance
+    if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
+        raise UserError(
+            f"{name}: expected a mean [d] and a covariance [d, d], got {list(mean.shape)} and"
+            f" {list(covariance.shape)}"
+        )
+    if features not in (None, len(mean)):
+        raise UserError(f"{name}: expected statistics of {features} features, got {len(mean)}")
+    for part, values in (("mean", mean), ("covariance", covariance)):
+        if not values.isfinite().all():
+            raise UserError(f"{name}: expected a finite {part}, got NaN or infinity")
+
+
+class FrechetInceptionDistance(DistanceClass, _TorchmetricsFID):  # type: ignore[override]
     """FID as a torchmetrics metric, for any network, with the distance computed in float64.
 
         fid = FrechetInceptionDistance(load_inception())
@@ -140,15 +169,22 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         fid.update(generated_images, real=False)
         fid.compute()
 
+    The sums that it keeps are float64, also of a network in half precision. `persistent(True)` puts them into
+    the `state_dict`, from which they continue; a reference that was set must be set again.
+
     Args:
-        network: a module that turns images into features [batch, d], or into an output with a field
-            `features`, and has the attribute `num_features`, d. It is used in evaluation mode, and left in
-            the mode that it was in.
-        options: options of torchmetrics' metric.
+        network: a module that turns images into features [batch, d], floats, or into an output with a field
+            `features`, and has the attribute `num_features`, d. It gets the images as they are, is used in
+            evaluation mode, and left in the mode that it was in.
+        options: `reset_real_features`, and options of `torchmetrics.Metric`.
+
+    Raises:
+        UserError: the network has no `num_features`, or an option would have no effect, such as `normalize`.
     """
 
     def __init__(self, network: nn.Module, **options: Any) -> None:
-        super().__init__(feature=FeaturesAlone(network), **options)
+        refuse_options_without_effect(_TorchmetricsFID, options)
+        super().__init__(feature=FeaturesAlone(network, _num_features(network)), **options)
         # Not a state: states are summed over processes, but each process has the whole reference.
         self._reference: GaussianStatistics | None = None
 
@@ -156,13 +192,22 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         """Sets the statistics of the real images, in place of `update(..., real=True)`.
 
         `reset` keeps them.
+
+        Raises:
+            UserError: they are not finite statistics of as many features as the network has.
         """
+        require_statistics("statistics", statistics, len(self.real_features_sum))
         self._reference = statistics
 
     def update(self, imgs: Tensor, real: bool) -> None:
         """Adds images.
 
+        Args:
+            imgs: input of the network.
+            real: True for real images, False for generated ones.
+
         Raises:
+            UserError: the network's features are not floats [batch, num_features], or not finite.
             ValueError: the images are real, but `set_reference` has set their statistics.
         """
         if real and self._reference is not None:
@@ -223,18 +268,20 @@ def warn_if_few(images: int, features: int) -> None:
         )
 
 
-class FeaturesAlone(nn.Module):
-    """The features of a network's output, as torchmetrics expects them."""
+def _num_features(network: nn.Module) -> int:
+    """Number of features that a network says it has.
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        if hasattr(network, "num_features"):
-            self.num_features = network.num_features
-
-    def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch *features"]:
-        """Computes features of images, without gradients."""
-        with evaluation_mode(self.network), torch.inference_mode():
-            output = self.network(images)
-        features: Tensor = getattr(output, "features", output)
-        return features
+    Raises:
+        UserError: it does not say so.
+    """
+    number: Any = getattr(network, "num_features", None)
+    try:
+        count = operator.index(number)
+    except TypeError:
+        count = 0
+    if count < 1:
+        raise UserError(
+            "network: expected an attribute num_features, the number of its features, got"
+            f" {quoted(number)}; for 512 features: network.num_features = 512"
+        )
+    return count

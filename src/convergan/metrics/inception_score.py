@@ -7,31 +7,25 @@ and their standard deviation (of the population). With H the entropy, the expone
 H(p(y)) - mean H(p(y|x)), so that two sums for each part are enough for any number of images.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
-from torchmetrics import Metric as _TorchmetricsMetric
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from convergan.distributed import ranks
 from convergan.errors import UserError
-from convergan.metrics.metric import (
-    NOT_ASKED_FOR,
-    Embedded,
-    Measured,
-    Metric,
-    Reference,
-    Spread,
-)
+from convergan.metrics.metric_classes import MetricClass
 from convergan.metrics.modes import evaluation_mode
-from convergan.metrics.steps import Progress, Steps
-from convergan.statistics.intervals import Interval
+from convergan.metrics.requirements import (
+    described,
+    require_indices,
+    require_logits,
+    require_matrix,
+)
 
 Protocol = Literal["paper", "shuffled"]
 
@@ -39,20 +33,12 @@ SPLITS = 10
 SHUFFLE_SEED = 2020
 """Seed that torch-fidelity uses: with it, the `shuffled` protocol gives the same number."""
 
-METHOD = "delta method with terms of second order"
-METHOD_OF_SPLITS = "variance among splits, with Student's t"
-
-FEWEST_A_SPLIT = 20
-"""Number of images in each split from which on a score has an interval."""
-
-FEWEST_A_CLASS = 2
-"""Images per class in each split from which on the variance of a score comes from derivatives. With fewer,
-most of the variance is due to how many images happen to have a class in common."""
-
-FEWEST_SPLITS = 8
-"""Number of splits from which on the variance among them is known well enough."""
-
 _CHUNK = 1024
+
+_REPEATED = (
+    "; a DistributedSampler repeats images to give all processes equally many: give process r of n the images"
+    " r, r + n, r + 2 n and so on instead"
+)
 
 
 class SplitScore(NamedTuple):
@@ -65,15 +51,17 @@ class SplitScore(NamedTuple):
     """Standard deviation of the population of parts: the variance is divided by their number."""
 
 
-class InceptionScore(_TorchmetricsMetric):
+class InceptionScore(MetricClass):
     """Inception score of the images given to `update`, as a torchmetrics metric.
 
     The memory that it uses does not grow with the number of images, but this number must be known beforehand.
+    The sums that it keeps are float64, also of a network in half precision. `persistent(True)` puts them into
+    the `state_dict`, from which they continue.
 
     Args:
-        network: a module that turns the images into logits [batch, classes], or into an output with a field
-            `logits`; `load_inception()` in the paper, `nn.Identity()` if `update` gets logits. It is used in
-            evaluation mode, and left in the mode that it was in.
+        network: a module that turns the images into logits [batch, classes], floats, or into an output with a
+            field `logits`; `load_inception()` in the paper, `nn.Identity()` if `update` gets logits. It is
+            used in evaluation mode, and left in the mode that it was in.
         count: number of images, on all ranks together; at least `splits`.
         protocol: `paper`: contiguous parts of the images in their order. `shuffled`: contiguous parts of a
             random order, drawn by NumPy's `RandomState(seed)`.
@@ -88,6 +76,7 @@ class InceptionScore(_TorchmetricsMetric):
     higher_is_better = True
     is_differentiable = False
     full_state_update = False
+    plot_lower_bound = 1.0
 
     sums: Tensor
     negative_entropies: Tensor
@@ -107,7 +96,6 @@ class InceptionScore(_TorchmetricsMetric):
         self.network = network
         self.count = count
         self._parts = torch.from_numpy(split_of_images(count, protocol, splits=splits, seed=seed))
-        self._image_count = 0
         self.splits = splits
         zeros = torch.zeros(splits, dtype=torch.float64)
         # The number of classes is known from the first images on.
@@ -128,25 +116,32 @@ class InceptionScore(_TorchmetricsMetric):
                 previous call, which needs a single process.
 
         Raises:
+            UserError: the network's logits are not floats [batch, classes], or have NaN, +inf or nothing but
+                -inf for an image; or indices are not integers, one for each image.
             ValueError: indices are out of range, or missing although there are several processes.
         """
         with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
         logits = getattr(output, "logits", output)
+        name = "logits of the network"
+        require_matrix(name, logits, len(images), self.sums.shape[1] or "classes")
+        require_logits(name, logits)
         if indices is None:
             if ranks() > 1:
                 raise ValueError(
                     "indices: expected the place of each image among all, as there are several processes,"
-                    " got None"
+                    " got None; a data set that returns each image with its place gives them"
                 )
-            indices = torch.arange(self._image_count, self._image_count + len(logits))
+            # From the state, so that a metric that is loaded goes on where the saved one was.
+            first = int(self.counts.sum())
+            indices = torch.arange(first, first + len(logits))
+        require_indices(indices, len(logits))
         indices = indices.cpu()
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < self.count):
             raise ValueError(
                 f"indices: expected places from 0 to {self.count - 1}, as count is {self.count},"
                 f" got {int(indices.min())} to {int(indices.max())}"
             )
-        self._image_count += len(logits)
         parts = self._parts[indices].to(logits.device, torch.int64)
         if self.sums.shape[1] == 0:
             self.sums = self.sums.new_zeros(self.splits, logits.shape[1])
@@ -179,7 +174,11 @@ class InceptionScore(_TorchmetricsMetric):
         """
         image_count = int(self.counts.sum())
         if image_count != self.count:
-            raise ValueError(f"count: expected {self.count} images, got {image_count}")
+            repeated = image_count > self.count and ranks() > 1
+            raise ValueError(
+                f"count: expected {self.count} images, got {image_count}"
+                f"{_REPEATED if repeated else ''}"
+            )
         expected = self._parts.bincount(minlength=self.splits)
         for part, (expected_count, count) in enumerate(
             zip(expected.tolist(), self.counts.tolist(), strict=True)
@@ -193,11 +192,6 @@ class InceptionScore(_TorchmetricsMetric):
             self.sums / self.counts.unsqueeze(1), self.negative_entropies / self.counts
         )
         return SplitScore(scores.mean(), scores.std(correction=0))
-
-    def reset(self) -> None:
-        """Forgets all images."""
-        super().reset()
-        self._image_count = 0
 
     def _sync_dist(
         self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None
@@ -253,18 +247,36 @@ def divergences(
     The Inception score is the exponential of its mean. Single images are ranked "by Inception score" by it.
 
     Args:
-        logits: logits of all images.
+        logits: logits of all images, floats; -inf for a probability of 0.
         marginal: p(y); None: the mean of p(y|x) over these images.
+
+    Raises:
+        UserError: an argument has another shape; the logits of an image have NaN, +inf or nothing but
+            -inf; or p(y) is below 0 or not finite.
     """
-    if marginal is None:
+    require_matrix("logits", logits, columns="classes")
+    if marginal is not None:
+        _require_marginal(marginal, logits.shape[1])
+    else:
         marginal = marginal_of(logits)
     result = torch.empty(len(logits), dtype=torch.float64, device=logits.device)
     for first in range(0, len(logits), _CHUNK):
-        probabilities = logits[first : first + _CHUNK].double().softmax(dim=1)
+        chunk = logits[first : first + _CHUNK]
+        # Chunk by chunk, as the logits may be in a file.
+        require_logits("logits", chunk, first)
+        probabilities = chunk.double().softmax(dim=1)
         # Where p(y|x) is 0 the term is 0, whatever p(y).
         cross = torch.special.xlogy(probabilities, marginal.to(logits.device)).sum(dim=1)
         result[first : first + _CHUNK] = negative_entropy(probabilities) - cross
     return result
+
+
+def _require_marginal(marginal: Tensor, classes: int) -> None:
+    if not isinstance(marginal, Tensor) or marginal.shape != (classes,):
+        raise UserError(f"marginal: expected floats [{classes}], got {described(marginal)}")
+    bad = marginal[~(marginal.isfinite() & (marginal >= 0))]
+    if len(bad):
+        raise UserError(f"marginal: expected probabilities, got {float(bad[0])}")
 
 
 def marginal_of(logits: Float[Tensor, "images classes"]) -> Float[Tensor, "classes"]:
@@ -273,121 +285,6 @@ def marginal_of(logits: Float[Tensor, "images classes"]) -> Float[Tensor, "class
     for chunk in logits.split(_CHUNK):
         total += chunk.double().softmax(dim=1).sum(dim=0)
     return total / len(logits)
-
-
-@dataclass(frozen=True, kw_only=True)
-class InceptionScoreMetric(Metric):
-    """Inception score with its interval, by the delta method.
-
-    In a part of n images with the score e^D, image i contributes (d_i - D) e^D / n, where d_i is its
-    KL( p(y|x) || p(y) ). The variance of these contributions counts the terms of second order twice. With M
-    the covariance of p(y|x) / p(y)^(1/2) over the images, these have the variance e^2D |M|^2 / (2 n^2).
-
-    If a part has fewer than `FEWEST_A_CLASS` images per class, the variance is that among the parts.
-    """
-
-    protocol: Protocol = "paper"
-    splits: int = SPLITS
-    split_seed: int = SHUFFLE_SEED
-    needs_reference: ClassVar[bool] = False
-    possible: ClassVar[Mapping[str, Interval]] = {"Inception score": Interval(1, math.inf)}
-
-    def measure(
-        self,
-        sets: Sequence[Embedded],
-        reference: Reference = None,
-        *,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> list[Measured]:
-        for images in sets:
-            if len(images) < self.splits:
-                raise UserError(
-                    f"Inception score: expected at least {self.splits} images, one for each split, got"
-                    f" {len(images)}"
-                )
-        steps = Steps(progress, sum(map(len, sets)))
-        classes = sets[0].logits.shape[1]
-        images_per_split = min(map(len, sets)) // self.splits
-        by_splits = images_per_split < FEWEST_A_CLASS * classes
-        parts_of_sets = [self._parts(images, steps, by_splits=by_splits) for images in sets]
-        values = [float(np.mean([part.score for part in parts])) for parts in parts_of_sets]
-        stdevs = [float(np.std([part.score for part in parts])) for parts in parts_of_sets]
-        spread, method = None, METHOD
-        if not self.intervals:
-            method = NOT_ASKED_FOR
-        elif min(map(len, sets)) < FEWEST_A_SPLIT * self.splits:
-            method = (
-                f"no valid method is known for fewer than {FEWEST_A_SPLIT * self.splits:,} images in"
-                f" {self.splits} splits"
-            )
-        elif by_splits and self.splits < FEWEST_SPLITS:
-            method = (
-                f"no valid method is known for fewer than {FEWEST_A_CLASS * classes:,} images in each of"
-                f" fewer than {FEWEST_SPLITS} splits with {classes:,} classes"
-            )
-        elif by_splits:
-            variances = [np.var([part.score for part in parts], ddof=1) for parts in parts_of_sets]
-            spread = Spread(
-                np.diag(variances) / self.splits, np.zeros((len(sets), len(sets))), self.splits - 1
-            )
-            method = METHOD_OF_SPLITS
-        else:
-            pairs = [
-                [(part.variance, part.second_order) for part in parts] for parts in parts_of_sets
-            ]
-            plug_in, second = np.sum(pairs, axis=1).T / self.splits**2
-            spread = Spread(np.diag(plug_in), np.diag(second))
-        return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
-
-    def _parts(self, images: Embedded, steps: Steps, *, by_splits: bool) -> list["_Part"]:
-        splits, seed = self.splits, self.split_seed
-        order = split_of_images(len(images), self.protocol, splits=splits, seed=seed)
-        parts, derivatives = [], self.intervals and not by_splits
-        for number in range(self.splits):
-            places = torch.from_numpy(np.flatnonzero(order == number))
-            parts.append(_part(images.logits, places, second_order=derivatives))
-            steps.take(len(places))
-        return parts
-
-
-class _Part(NamedTuple):
-    """Score of a part of the images, and its variance."""
-
-    score: float
-    variance: float
-    """Variance by the first derivatives at the sample."""
-    second_order: float
-    """Variance of the terms of second order."""
-
-
-def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
-    count, classes = len(places), logits.shape[1]
-    marginal = torch.zeros(classes, dtype=torch.float64)
-    negative_entropies = torch.empty(count, dtype=torch.float64)
-    for first, probabilities in probabilities_of_images(logits, places):
-        marginal += probabilities.sum(dim=0)
-        negative_entropies[first : first + len(probabilities)] = negative_entropy(probabilities)
-    marginal /= count
-    score = float(scores_of_sums(marginal, negative_entropies.mean()))
-    if not second_order or count < 2:
-        return _Part(score, 0.0, 0.0)
-    # A class that no image has is in no derivative.
-    log_marginal = marginal.clamp_min(1e-300).log()
-    scale = marginal.clamp_min(1e-300).rsqrt()
-    moments = torch.zeros(classes, classes, dtype=torch.float64)
-    divergence, own = negative_entropies, 0.0
-    for first, probabilities in probabilities_of_images(logits, places):
-        divergence[first : first + len(probabilities)] -= probabilities @ log_marginal
-        scaled = (probabilities - marginal) * scale
-        moments.addmm_(scaled.T, scaled)
-        own += float(scaled.square().sum(dim=1).square().sum())
-    # Pairs of different images alone: with many classes, pairs of an image with itself would dominate.
-    squares = max(0.0, float(moments.square().sum()) - own) / (count * (count - 1))
-    second_order_variance = squares / (2 * count**2)
-    return _Part(
-        score, score**2 * float(divergence.var()) / count, score**2 * second_order_variance
-    )
 
 
 def probabilities_of_images(logits: Tensor, places: Tensor) -> Iterator[tuple[int, Tensor]]:

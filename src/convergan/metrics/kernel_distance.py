@@ -9,18 +9,15 @@ images. Over all pairs of all images it has the same expectation, less noise and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torchmetrics.image.kid import KernelInceptionDistance as _TorchmetricsKID
-from torchmetrics.utilities.data import dim_zero_cat
+from torch import Tensor
 
 from convergan.distributed import sum_over_ranks
 from convergan.errors import UserError
-from convergan.metrics.frechet import FeaturesAlone
 from convergan.metrics.metric import (
     NOT_ASKED_FOR,
     Embedded,
@@ -30,6 +27,7 @@ from convergan.metrics.metric import (
     require_images,
 )
 from convergan.metrics.pairs import BLOCK, REFERENCE, PairMetric, PairWork, walk_pairs
+from convergan.metrics.requirements import require_features
 from convergan.metrics.second_order import (
     SecondOrder,
     difference_spread,
@@ -68,14 +66,21 @@ def kernel_distance(
     """Computes KID over all pairs of images, in float64, in blocks.
 
     Args:
-        first: features of at least 2 images.
-        second: features of at least 2 images.
+        first: features of at least 2 images, floats.
+        second: features of at least 2 images, floats.
         progress: called with the number of blocks of the kernel's matrix that are done, and the total.
 
     Raises:
-        UserError: fewer than two images.
-        ValueError: the numbers of features differ.
+        UserError: fewer than two images, another shape, different numbers of features, or a value that is not
+            finite.
     """
+    require_features(first=first, second=second)
+    return _distance_of_all_pairs(first, second, progress)
+
+
+def _distance_of_all_pairs(
+    first: Tensor, second: Tensor, progress: Progress | None = None
+) -> Tensor:
     if min(len(first), len(second)) < 2:
         raise UserError(f"KID: expected at least 2 images, got {len(first)} and {len(second)}")
     images, reference = (Embedded(features.cpu(), features[:, :0]) for features in (first, second))
@@ -104,8 +109,10 @@ def kernel_distance_of_subsets(
         progress: called with the number of subsets done and the total.
 
     Raises:
+        UserError: another shape, different numbers of features, or a value that is not finite.
         ValueError: there are fewer images than a subset has.
     """
+    require_features(first=first, second=second)
     if min(len(first), len(second)) < subset_size:
         raise ValueError(
             f"subset_size: expected at most {min(len(first), len(second))}, the number of images, got "
@@ -119,50 +126,10 @@ def kernel_distance_of_subsets(
     steps = Steps(progress, subsets)
     distances = []
     for _ in range(subsets):
-        distances.append(kernel_distance(draw_subset(first), draw_subset(second)))
+        distances.append(_distance_of_all_pairs(draw_subset(first), draw_subset(second)))
         steps.take()
     values = torch.stack(distances)
     return SubsetDistance(values.mean(), values.std(correction=0))
-
-
-class KernelInceptionDistance(_TorchmetricsKID):
-    """KID as a torchmetrics metric, for any network, with seeded subsets and float64.
-
-    Args:
-        network: a module that turns images into features [batch, d], or into an output with a field
-            `features`. It is used in evaluation mode, and left in the mode that it was in.
-        subsets: number of subsets; 0: all pairs of all images.
-        subset_size: number of images in each subset.
-        seed: seed of the draws.
-        options: options of torchmetrics' metric.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        *,
-        subsets: int = 0,
-        subset_size: int = SUBSET_SIZE,
-        seed: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(
-            feature=FeaturesAlone(network),
-            subsets=max(subsets, 1),
-            subset_size=subset_size,
-            **options,
-        )
-        self.subsets, self.seed = subsets, seed
-
-    def compute(self) -> SubsetDistance:
-        """Computes mean and standard deviation over the subsets, in float64."""
-        real, generated = dim_zero_cat(self.real_features), dim_zero_cat(self.fake_features)
-        if not self.subsets:
-            value = kernel_distance(real, generated)
-            return SubsetDistance(value, torch.zeros_like(value))
-        return kernel_distance_of_subsets(
-            real, generated, subsets=self.subsets, subset_size=self.subset_size, seed=self.seed
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ from convergan.metrics.pairs import (
     is_shared,
     walk_pairs,
 )
+from convergan.metrics.requirements import require_features
 from convergan.statistics.intervals import Interval
 
 PRECISION_NEIGHBOURS = 3
@@ -79,15 +80,14 @@ def precision_recall_density_coverage(
     divided by k, and coverage the share of real balls with a generated image in them (k = 5).
 
     Args:
-        generated: features of at least 6 generated images, on the CPU.
-        real: features of at least 6 real images, on the CPU.
+        generated: features of at least 6 generated images, floats, on the CPU.
+        real: features of at least 6 real images, floats, on the CPU.
 
     Returns:
         `precision`, `recall` and `coverage`, 0 to 1, and `density`, 0 or more.
 
     Raises:
-        UserError: fewer images.
-        ValueError: features have different lengths.
+        UserError: fewer images, another shape, different numbers of features, or a value that is not finite.
 
     Example:
         >>> import torch
@@ -96,6 +96,7 @@ def precision_recall_density_coverage(
         >>> precision_recall_density_coverage(real, real).precision
         1.0
     """
+    require_features(generated=generated, real=real)
     for name, features in (("generated", generated), ("real", real)):
         if len(features) <= COVERAGE_NEIGHBOURS:
             raise UserError(

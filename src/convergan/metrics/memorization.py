@@ -12,6 +12,7 @@ from torch import Tensor
 
 from convergan.errors import UserError
 from convergan.metrics.neighbours import nearest
+from convergan.metrics.requirements import require_features
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ def nearest_training_images(
     """Finds the nearest training image of every sample, by the distance of their features.
 
     Args:
-        samples: features of the samples.
-        training: features of the training images, at least 2.
+        samples: features of the samples, floats.
+        training: features of the training images, at least 2, floats.
 
     Raises:
-        UserError: fewer than 2 training images.
+        UserError: fewer than 2 training images, another shape, different numbers of features, or a value that
+            is not finite.
     """
+    require_features(samples=samples, training=training)
     if len(training) < 2:
         raise UserError(f"training: expected at least 2 images, got {len(training)}")
     distances, places = (part[:, 0] for part in nearest(samples, training, 1))

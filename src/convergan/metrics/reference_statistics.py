@@ -2,22 +2,37 @@
 
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from convergan.errors import UserError, one_line, reading
+from convergan.images.sizes import Sizes, sizes_as_array, sizes_of_array
 from convergan.metrics.metric import GaussianStatistics
 from convergan.outputs import binary_output
 
 
-def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -> None:
-    """Writes mu, sigma, count and network; pytorch-fid and clean-fid read the first two.
+class StatisticsFile(NamedTuple):
+    """Content of a file of statistics."""
+
+    statistics: GaussianStatistics
+    network: str | None
+    """Name of the network; None if the file does not have it."""
+    sizes: Sizes | None
+    """Sizes of the images; None if the file does not have them."""
+
+
+def write_statistics(
+    path: Path, statistics: GaussianStatistics, network: str, sizes: Sizes | None = None
+) -> None:
+    """Writes mu, sigma, count, network and sizes; pytorch-fid and clean-fid read the first two.
 
     Args:
         path: a .npz file, which is written whole or not at all; or a pipe.
         statistics: mean and covariance.
         network: name of the network, with the checksum of its weights.
+        sizes: sizes of the images; None: not known.
     """
     with binary_output(path) as file:
         np.savez(
@@ -26,14 +41,12 @@ def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -
             sigma=statistics.covariance.numpy(),
             count=np.array(statistics.count or 0),
             network=np.array(network),
+            sizes=sizes_as_array(sizes),
         )
 
 
-def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
+def read_statistics(path: Path) -> StatisticsFile:
     """Reads statistics that `write_statistics`, pytorch-fid or clean-fid wrote; nothing in them is executed.
-
-    Returns:
-        The statistics, and the name of the network; None if the file does not name it.
 
     Raises:
         UserError: the file is not a .npz of statistics.
@@ -52,6 +65,7 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
             mean, covariance = (np.asarray(content[name]) for name in ("mu", "sigma"))
             count = int(content["count"]) if "count" in content else 0
             network = str(content["network"]) if "network" in content else None
+            sizes = sizes_of_array(str(path), content["sizes"]) if "sizes" in content else None
         if count < 0:
             raise UserError(f"{path}: expected a count of images, got {count}")
     features = mean.shape[0] if mean.ndim == 1 else None
@@ -68,7 +82,7 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
         torch.from_numpy(covariance.astype(np.float64)),
         count or None,
     )
-    return statistics, network
+    return StatisticsFile(statistics, network, sizes)
 
 
 def is_statistics(path: Path) -> bool:

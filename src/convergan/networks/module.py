@@ -77,8 +77,10 @@ class ModuleDiscriminator(Discriminator):
                 f"network: expected logits {list(shape)} of {shape[0]} images, got {actual}"
             )
         if not isinstance(features, Tensor) or features.shape[0] != images.shape[0]:
+            actual = list(features.shape) if isinstance(features, Tensor) else "no such tensor"
             raise UserError(
-                "features: expected a layer that gives one tensor with a row for each image, got another"
+                f"features: expected a layer whose output has a row for each of {images.shape[0]} images, got"
+                f" {actual}"
             )
         return DiscriminatorOutput(logits, features)
 
@@ -154,7 +156,9 @@ def _build_network(
         arguments = (image_shape, outputs)
     network = factory(*arguments)
     if not isinstance(network, nn.Module):
-        raise UserError(f"network: expected what makes an nn.Module, got {quoted(network)} from it")
+        raise UserError(
+            f"network: expected a function that returns an nn.Module, got one that returns {quoted(network)}"
+        )
     return network
 
 
@@ -168,8 +172,8 @@ def taking_images(settings: ModuleSettings, image_shape: tuple[int, int, int]) -
     except Exception as error:
         channels, height, width = image_shape
         raise UserError(
-            f"network: expected one that takes images [batch, {channels}, {height}, {width}], got"
-            f" {settings.module}, of which {type(error).__name__} says: {one_line(error)}"
+            f"network: expected a network that takes images [batch, {channels}, {height}, {width}], got"
+            f" {settings.module}, which raises {type(error).__name__}: {one_line(error)}"
         ) from error
 
 

@@ -33,7 +33,7 @@ class DataSettings(Settings, group="data"):
     path: Path | None = None
     """Folder with the data: parquet files named train-*.parquet and test-*.parquet; or
     <class>/*.png with optional unlabelled/ and test/<class>/; or images and a metadata.csv with the columns
-    file_name,label. Unset: the source is downloaded (digits needs no download)."""
+    file_name,label. `folder` requires it. Unset: the source is downloaded (`digits` needs no download)."""
 
     size_px: Annotated[int, Interval(ge=8, le=4096)] | None = None
     """Height and width that every image is resized to: the shorter side is scaled to it, the longer one is
@@ -179,7 +179,7 @@ class HardwareSettings(Settings, group="hardware"):
 
     compile: bool = False
     """Compile both networks with torch.compile, on a GPU with CUDA graphs. Compiling takes up to minutes. On
-    a CPU it needs a C++ compiler, and a step of `mnist` becomes slower: docs/performance.md."""
+    a CPU it needs a C++ compiler, and makes a step of `mnist` slower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,7 +256,7 @@ class Recipe(Settings):
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
     """Losses of the two players: weighted sums of the terms below. A generator is trained if a term uses
     generated images. It needs at least one of feature matching, minimax, non-saturating and target.
-    docs/run-folder.md lists former names."""
+    Former names, such as `objective.discriminator`, are still accepted."""
 
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     """The optimizer."""

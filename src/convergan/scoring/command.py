@@ -14,6 +14,7 @@ from convergan.errors import UserError, printable
 from convergan.images.decode import Unreadable
 from convergan.json_files import json_text
 from convergan.metrics.frechet import gaussian_statistics
+from convergan.metrics.inception_score_metric import IN_ORDER
 from convergan.metrics.memorization import Neighbours
 from convergan.metrics.reference_statistics import write_statistics
 from convergan.outputs import (
@@ -165,18 +166,31 @@ def write_outputs(files: ScoreFiles, scores: Scores) -> list[Path]:
         paths.append(files.json)
     if files.save_statistics is not None:
         statistics = gaussian_statistics(scores.images.images.features)
-        write_statistics(files.save_statistics, statistics, network_name(scores.embedding))
+        write_statistics(
+            files.save_statistics,
+            statistics,
+            network_name(scores.embedding),
+            scores.images.sizes,
+        )
         paths.append(files.save_statistics)
     if files.save_features is not None:
         embeddings = scores.images
         write_features(
-            files.save_features, embeddings.images, scores.embedding.fingerprint, embeddings.sha256
+            files.save_features,
+            embeddings.images,
+            scores.embedding.fingerprint,
+            embeddings.sha256,
+            embeddings.sizes,
         )
         paths.append(files.save_features)
     if files.figures is not None:
         parts = Parts(settings.protocol, settings.splits, settings.split_seed)
         logits = scores.images.images.logits
-        paths += write_figures(files.figures, logits, scores.embedding.classes, parts)
+        score = scores.numbers.get("Inception score")
+        in_order = score is not None and score.method == IN_ORDER
+        paths += write_figures(
+            files.figures, logits, scores.embedding.classes, parts, in_order=in_order
+        )
         images, training = inputs.images, inputs.training
         # Saved features have no images to draw.
         if (

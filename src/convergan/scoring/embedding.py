@@ -17,7 +17,9 @@ from convergan.data.image_stream import Channels, ImageStream, Size
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
+from convergan.images.sizes import Sizes, sizes_of
 from convergan.metrics.metric import Embedded
+from convergan.metrics.requirements import described, first_row_not_finite, require_matrix
 from convergan.networks.batches import device_of_process, run_batches
 
 Precision = Literal["fp32", "bf16"]
@@ -64,8 +66,8 @@ class Embeddings(NamedTuple):
     images_per_second: float
     sha256: str
     """SHA-256 of the images' pixels as the network received them; see `with_sha256`."""
-    sizes: frozenset[Size] = frozenset()
-    """Heights and widths of the images as the network received them."""
+    sizes: Sizes | None = None
+    """Sizes of the images as the network received them; None: not known."""
 
 
 def embed(
@@ -89,8 +91,8 @@ def embed(
         progress: called with the numbers of images that this process has done and has to do.
 
     Raises:
-        UserError: an image cannot be read, its size does not fit the network, or its outputs are not finite.
-            The message names the image.
+        UserError: an image cannot be read or has another size than the network takes, or its outputs are not
+            finite floats [batch, ...], as many as for the images before; the message names the image.
     """
     images, sha256 = with_sha256(images) if not logits_alone else (images, lambda: "")
     rank, processes = distributed.rank(), distributed.ranks()
@@ -116,19 +118,20 @@ def embed(
             sizes.add(image.shape[:2])
             yield place, image
 
-    def outputs_of(pixels: Tensor) -> Any:
-        output = network(pixels.permute(0, 3, 1, 2))
-        return output._replace(features=output.features[:, :0]) if logits_alone else output
+    def outputs_of(pixels: Tensor) -> _Outputs:
+        outputs = _outputs(network(pixels.permute(0, 3, 1, 2)), len(pixels))
+        return outputs._replace(features=outputs.features[:, :0]) if logits_alone else outputs
 
     local_places: list[int] = []
     rows = Rows(total, on_disk=logits_alone)
     batches = _batches(readable(), embedding.batch_size)
     run = run_batches(outputs_of, batches, device, bf16=embedding.precision == "bf16")
     for batch_places, output in run:
-        for outputs in (output.features, output.logits):
-            _require_finite(outputs, images, [names[row] for row in batch_places])
+        batch_names = [names[row] for row in batch_places]
+        for values, room in zip(output, rows.room or output, strict=True):
+            _require_values(values, room.shape[1], images, batch_names)
         local_places += batch_places
-        rows.append([output.features, output.logits])
+        rows.append(list(output))
         if progress is not None:
             progress(len(local_places) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
@@ -139,15 +142,30 @@ def embed(
         places, outputs, reasons = rows_of_all(places, outputs, reasons, device)
     if not len(places):
         raise UserError(f"{images.place}: expected images, got none that can be read")
-    features, logits = outputs
     return Embeddings(
-        Embedded(features, logits),
+        Embedded(*outputs),
         places,
         [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
         len(images) / seconds,
         sha256(),
-        distributed.union_over_ranks(sizes),
+        sizes_of(distributed.union_over_ranks(sizes)),
     )
+
+
+class _Outputs(NamedTuple):
+    features: Tensor
+    logits: Tensor
+
+
+def _outputs(output: Any, count: int) -> _Outputs:
+    """Features and logits of a network's output for a batch, checked but for their values."""
+    if not (hasattr(output, "features") and hasattr(output, "logits")):
+        raise UserError(
+            f"classifier: expected an output with features and logits, got {described(output)}"
+        )
+    for name, columns in (("features", "features"), ("logits", "classes")):
+        require_matrix(f"{name} of the classifier", getattr(output, name), count, columns)
+    return _Outputs(output.features, output.logits)
 
 
 def _require_size(image: np.ndarray, embedding: Embedding, name: str) -> None:
@@ -158,10 +176,16 @@ def _require_size(image: np.ndarray, embedding: Embedding, name: str) -> None:
         )
 
 
-def _require_finite(outputs: Tensor, images: ImageStream, names: Sequence[str]) -> None:
-    finite = outputs.isfinite().flatten(1).all(dim=1)
-    if not finite.all():
-        name = _whole_name(images, names[int(finite.long().argmin())])
+def _require_values(outputs: Tensor, count: int, images: ImageStream, names: Sequence[str]) -> None:
+    """Raise an error unless the outputs for a batch are finite, and as many as for the images before."""
+    if outputs.shape[1] != count:
+        raise UserError(
+            f"{_whole_name(images, names[0])}: expected {count} outputs of the network, as of the images"
+            f" before, got {outputs.shape[1]}"
+        )
+    row = first_row_not_finite(outputs)
+    if row is not None:
+        name = _whole_name(images, names[row])
         raise UserError(f"{name}: expected finite outputs of the network, got NaN or infinity")
 
 

@@ -1,14 +1,15 @@
 """Files of features and logits, which later calls accept in place of the images.
 
 `write_features` writes a .npz with `features` [images, features], `logits` [images, classes], `fingerprint`
-(the network's part of the fingerprint, as JSON) and `sha256` (the checksum of the pixels). Features of other
-tools are an array [images, features], or a .npz with `features` and, for the Inception score, `logits`.
+(the network's part of the fingerprint, as JSON), `sha256` (the checksum of the pixels) and `sizes` (height
+and width of the smallest and the largest image). Features of other tools are an array [images, features], or
+a .npz with `features` and, for the Inception score, `logits`.
 """
 
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 
 from convergan.errors import UserError, one_line, reading
+from convergan.images.sizes import Sizes, sizes_as_array, sizes_of_array
 from convergan.metrics.metric import Embedded
 from convergan.outputs import binary_output
 
@@ -30,6 +32,8 @@ class SavedFeatures:
     """Fingerprint of the network, as in `Embedding`."""
     sha256: str
     """SHA-256 of the images' pixels, or, for features of other tools, of the features."""
+    sizes: Sizes | None = None
+    """Sizes of the images; None: not known."""
     seed: int | None = None
     split: str | None = None
     pixel_range: tuple[float, float] | None = None
@@ -37,8 +41,19 @@ class SavedFeatures:
     def __len__(self) -> int:
         return len(self.images)
 
+    def first(self, count: int) -> "SavedFeatures":
+        """The features of the first images alone; the checksum is that of these features."""
+        images = Embedded(self.images.features[:count], self.images.logits[:count])
+        return replace(self, images=images, sha256=_sha256_of(images.features.numpy()))
 
-def write_features(path: Path, images: Embedded, fingerprint: dict[str, Any], sha256: str) -> None:
+
+def write_features(
+    path: Path,
+    images: Embedded,
+    fingerprint: dict[str, Any],
+    sha256: str,
+    sizes: Sizes | None = None,
+) -> None:
     """Writes features and logits as a .npz: whole or not at all, or to a pipe."""
     with binary_output(path) as file:
         np.savez(
@@ -47,6 +62,7 @@ def write_features(path: Path, images: Embedded, fingerprint: dict[str, Any], sh
             logits=images.logits.numpy(),
             fingerprint=np.array(json.dumps(fingerprint)),
             sha256=np.array(sha256),
+            sizes=sizes_as_array(sizes),
         )
 
 
@@ -65,6 +81,7 @@ def read_features(path: Path) -> SavedFeatures:
         UserError: the file contains no features.
     """
     fingerprint: dict[str, Any] | None = None
+    sizes: Sizes | None = None
     sha256 = ""
     with reading(path, "features as .npy or .npz"):
         if zipfile.is_zipfile(path):
@@ -87,9 +104,12 @@ def read_features(path: Path) -> SavedFeatures:
                 if "fingerprint" in names:
                     fingerprint = json.loads(str(content["fingerprint"]))
                     sha256 = str(content["sha256"])
+                    # Files of earlier versions have no sizes.
+                    if "sizes" in names:
+                        sizes = sizes_of_array(str(path), content["sizes"])
     if fingerprint is not None and not isinstance(fingerprint, dict):
         raise UserError(f"{path}: expected a JSON object as the fingerprint, got another value")
-    return _checked(str(path), members, fingerprint, sha256)
+    return replace(_checked(str(path), members, fingerprint, sha256), sizes=sizes)
 
 
 def features_of_array(place: str, features: np.ndarray) -> SavedFeatures:
@@ -117,10 +137,6 @@ def _checked(
             raise UserError(f"{place}: expected finite {name}, got NaN or infinity in row {bad[0]}")
     if not len(features):
         raise UserError(f"{place}: expected features of images, got none")
-    if not sha256:
-        digest = hashlib.sha256(str(features.shape).encode())
-        digest.update(np.ascontiguousarray(features).data)
-        sha256 = digest.hexdigest()
     return SavedFeatures(
         place,
         Embedded(
@@ -138,8 +154,14 @@ def _checked(
             "precision": None,
             "num_features": features.shape[1],
         },
-        sha256,
+        sha256 or _sha256_of(features),
     )
+
+
+def _sha256_of(features: np.ndarray) -> str:
+    digest = hashlib.sha256(str(features.shape).encode())
+    digest.update(np.ascontiguousarray(features).data)
+    return digest.hexdigest()
 
 
 def _float_dtype(array: np.ndarray) -> type:

@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from convergan.metrics.inception_score import Protocol, scores_of_sums, split_of_images
+from convergan.metrics.inception_score import (
+    Protocol,
+    marginal_of,
+    negative_entropy,
+    probabilities_of_images,
+    scores_of_sums,
+    split_of_images,
+)
 from convergan.page.figure_file import write_figure
 from convergan.page.images import write_sample_grid
 
@@ -35,7 +41,14 @@ class Parts:
     seed: int
 
 
-def write_figures(folder: Path, logits: Tensor, classes: Sequence[str], parts: Parts) -> list[Path]:
+def write_figures(
+    folder: Path,
+    logits: Tensor,
+    classes: Sequence[str],
+    parts: Parts,
+    *,
+    in_order: bool = False,
+) -> list[Path]:
     """Writes the Inception score by number of images, and the histogram of p(y), as SVG.
 
     Args:
@@ -43,42 +56,47 @@ def write_figures(folder: Path, logits: Tensor, classes: Sequence[str], parts: P
         logits: the logits of all images, [images, classes].
         classes: the names of the classes; empty if they are not known.
         parts: the splits of the score. With fewer images than splits the first figure is left out.
+        in_order: True if the images are in an order on which the score depends; the first figure says so.
 
     Returns:
         The files that were written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    probabilities = logits.double().softmax(dim=1)
     paths = [folder / _CLASSES]
-    write_figure(paths[0], lambda axes: _draw_classes(axes, probabilities.mean(dim=0), classes))
+    write_figure(paths[0], lambda axes: _draw_classes(axes, marginal_of(logits), classes))
     if len(logits) >= parts.splits:
         paths.append(folder / _BY_COUNT)
-        write_figure(paths[1], lambda axes: _draw_by_count(axes, probabilities, parts))
+        write_figure(paths[1], lambda axes: _draw_by_count(axes, logits, parts, in_order))
     return paths
 
 
-def score_by_count(
-    probabilities: Float[Tensor, "images classes"], parts: Parts
-) -> list[tuple[int, float, float]]:
+def score_by_count(logits: Tensor, parts: Parts) -> list[tuple[int, float, float]]:
     """Inception scores of the first n images, for several n from few to all.
 
     Args:
-        probabilities: p(y|x), of at least as many images as there are splits.
+        logits: logits of at least as many images as there are splits, [images, classes].
         parts: the splits of the score.
 
     Returns:
         (n, score, standard deviation over the splits), n increasing.
     """
     points = []
-    for count in sorted({max(parts.splits, len(probabilities) >> shift) for shift in range(8)}):
+    for count in sorted({max(parts.splits, len(logits) >> shift) for shift in range(8)}):
         split = split_of_images(count, parts.protocol, splits=parts.splits, seed=parts.seed)
-        scores = []
-        for part in range(parts.splits):
-            rows = probabilities[:count][torch.from_numpy(split == part)]
-            negative = torch.special.xlogy(rows, rows).sum(dim=1).mean()
-            scores.append(float(scores_of_sums(rows.mean(dim=0), negative)))
+        places_of_parts = (np.flatnonzero(split == part) for part in range(parts.splits))
+        scores = [_score(logits, torch.from_numpy(places)) for places in places_of_parts]
         points.append((count, float(np.mean(scores)), float(np.std(scores))))
     return points
+
+
+def _score(logits: Tensor, places: Tensor) -> float:
+    """Inception score of some images, from chunks of p(y|x): that of all images may not fit into memory."""
+    marginal = torch.zeros(logits.shape[1], dtype=torch.float64)
+    entropy = torch.zeros((), dtype=torch.float64)
+    for _, probabilities in probabilities_of_images(logits, places):
+        marginal += probabilities.sum(dim=0)
+        entropy += negative_entropy(probabilities).sum()
+    return float(scores_of_sums(marginal / len(places), entropy / len(places)))
 
 
 def write_neighbours(
@@ -93,8 +111,8 @@ def write_neighbours(
     write_sample_grid(path, np.stack([*samples, *training]), columns=len(samples))
 
 
-def _draw_by_count(axes: Any, probabilities: Tensor, parts: Parts) -> None:
-    counts, means, spreads = zip(*score_by_count(probabilities, parts), strict=True)
+def _draw_by_count(axes: Any, logits: Tensor, parts: Parts, in_order: bool) -> None:
+    counts, means, spreads = zip(*score_by_count(logits, parts), strict=True)
     axes.errorbar(counts, means, yerr=spreads, marker="o", markersize=4, capsize=3, linewidth=1.5)
     axes.set_xscale("log")
     axes.set_xticks(counts, [f"{count:,}" for count in counts], rotation=30)
@@ -102,6 +120,10 @@ def _draw_by_count(axes: Any, probabilities: Tensor, parts: Parts) -> None:
     axes.set_xlabel("number of images (the first n)")
     axes.set_ylabel(f"Inception score ({parts.splits} splits, {parts.protocol})")
     axes.set_ylim(bottom=0)
+    if in_order:
+        axes.set_title(
+            "the images are in some order, such as by class: no interval", fontsize="small"
+        )
 
 
 def _draw_classes(axes: Any, marginal: Tensor, classes: Sequence[str]) -> None:

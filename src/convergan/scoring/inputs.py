@@ -11,10 +11,12 @@ from torch import Tensor
 from convergan.data.image_stream import (
     FIRST_ARRAY,
     ImageStream,
+    first_images,
     open_image_stream,
     stream_of_array,
 )
 from convergan.errors import UserError, reading
+from convergan.images.sizes import Sizes
 from convergan.metrics.metric import GaussianStatistics
 from convergan.metrics.reference_statistics import is_statistics, read_statistics
 from convergan.paths import StrPath, as_path
@@ -44,6 +46,8 @@ class SavedReference:
     statistics: GaussianStatistics
     network: str | None = None
     """Network that computed the features; None if the file does not name it."""
+    sizes: Sizes | None = None
+    """Sizes of the images; None if the file does not have them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +86,7 @@ def open_inputs(
         UserError: an input does not exist, or a setting applies to none of them.
     """
     inputs = ScoreInputs(
-        images=_open(images, "images", settings),
+        images=_open_scored(images, "images", settings),
         versus=None if versus is None else _open_versus(versus, settings),
         reference=None if reference is None else _open_reference(reference, settings),
         training=None if training is None else _open(training, "training", settings),
@@ -103,8 +107,7 @@ def read_reference(path: Path) -> SavedReference | None:
     """Reads the statistics in a file; None if it is another kind of file."""
     if not is_statistics(path):
         return None
-    statistics, network = read_statistics(path)
-    return SavedReference(str(path), statistics, network)
+    return SavedReference(str(path), *read_statistics(path))
 
 
 def _open(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
@@ -125,12 +128,30 @@ def _open(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
     )
 
 
+def _open_scored(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
+    """Opens images to score: the first `settings.count` of those in files, as many as a run draws."""
+    image_set, count = _open(source, name, settings), settings.count
+    # Those of a run have a seed, and the count already.
+    if count is None or image_set.seed is not None:
+        return image_set
+    if count > len(image_set):
+        raise UserError(
+            f"count: expected at most {len(image_set)}, the number of images in {image_set.place}, got"
+            f" {count}"
+        )
+    if count == len(image_set):
+        return image_set
+    if isinstance(image_set, SavedFeatures):
+        return image_set.first(count)
+    return first_images(image_set, count)
+
+
 def _open_versus(source: ImageSource, settings: ScoreSettings) -> ImageSet | EarlierScores:
     if not isinstance(source, np.ndarray | Tensor):
         path = as_path(source, "versus")
         if path.suffix == ".json":
             return read_scores(path)
-    return _open(source, "versus", settings)
+    return _open_scored(source, "versus", settings)
 
 
 def _open_reference(source: ImageSource, settings: ScoreSettings) -> ImageSet | SavedReference:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from convergan.errors import UserError
+from convergan.errors import UserError, quoted
 from convergan.metrics.inception import INPUT_SIZE_PX
 from convergan.metrics.inception_weights import find_weights, load_inception, sha256
 from convergan.networks.batches import device_of_process
@@ -37,7 +37,9 @@ def open_embedding(
         path = None if weights is None else as_path(weights, "weights")
         return inception_embedding(path, precision=precision, progress=progress)
     if weights is not None:
-        raise UserError("weights: expected none with --classifier, which has its own")
+        raise UserError(
+            f"weights: expected None with --classifier, which has weights of its own, got {quoted(weights)}"
+        )
     if isinstance(classifier, nn.Module):
         return module_embedding(classifier, precision=precision)
     return run_embedding(as_path(classifier, "classifier"), precision=precision)

@@ -1,51 +1,37 @@
 """Notes that warn how far numbers can be trusted, for the terminal and for the JSON."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
-from scipy.stats import chi2
-
-from convergan.data.image_stream import Size
-from convergan.metrics.inception_score import (
+from convergan.images.sizes import Sizes
+from convergan.metrics.inception_score_metric import (
     FEWEST_A_SPLIT,
     InceptionScoreMetric,
 )
 from convergan.metrics.metric import Embedded, Estimate
-from convergan.metrics.splits_check import SplitsCheck, check_splits
+from convergan.metrics.splits_check import SplitsCheck
 from convergan.scoring.inputs import SavedReference, ScoreInputs
-from convergan.scoring.settings import MetricName, ScoreSettings
-
-_CHANCE = 1e-4
-"""Probability of differences between splits below which there is a note."""
+from convergan.scoring.note import Note
+from convergan.scoring.settings import MetricName
+from convergan.scoring.table import EarlierScores
 
 _LARGE_BIAS = 0.02
 """Relative bias of the Inception score above which there is a note."""
+
+_KNOWN_BIAS = 0.3
+"""Relative bias of the Inception score up to which its estimate, of first order, is worth giving."""
 
 _LARGE_FID_BIAS = 0.1
 """Relative bias of FID above which there is a note."""
 
 
-class Note(NamedTuple):
-    """A warning to whoever reads a number."""
-
-    metric: MetricName | None
-    """Metric that the note is about; None: all metrics."""
-    message: str
-
-
-def notes_of_inputs(inputs: ScoreInputs, settings: ScoreSettings) -> list[Note]:
-    """Notes about the inputs and settings, which need no network."""
+def notes_of_inputs(inputs: ScoreInputs) -> list[Note]:
+    """Notes about the inputs, which need no network."""
     notes = [
-        Note(None, f"{name}: {note}")
+        Note(None, f"{name}: {note}", name)
         for name, stream in inputs.streams.items()
         for note in stream.notes
     ]
-    if settings.count is not None and all(
-        image_set.seed is None for image_set in inputs.sets.values()
-    ):
-        notes.append(
-            Note(None, f"count {settings.count:,} has no effect: no images are drawn from a run")
-        )
     for saved in (inputs.reference, inputs.statistics):
         if isinstance(saved, SavedReference) and saved.network is None:
             notes.append(
@@ -58,24 +44,44 @@ def notes_of_inputs(inputs: ScoreInputs, settings: ScoreSettings) -> list[Note]:
     return notes
 
 
-def note_of_sizes(sizes: Mapping[str, frozenset[Size]]) -> list[Note]:
+def note_of_sizes(sizes: Mapping[str, Sizes | None]) -> list[Note]:
     """Notes on sets whose images have other sizes than the scored ones.
 
     Args:
-        sizes: heights and widths of the images of each set, `images` among them; empty if not known.
+        sizes: sizes of the images of each set, `images` among them; None if not known.
     """
-    own, notes = sizes.get("images", frozenset()), []
-    for name, set_sizes in sizes.items():
-        different = not own & set_sizes or (len(own) == 1) != (len(set_sizes) == 1)
-        if own and set_sizes and different:
-            notes.append(
-                Note(
-                    None,
-                    f"the scored images are {_size_range(own)} px, those of {name}"
-                    f" {_size_range(set_sizes)} px: the difference in size alone changes every number",
-                )
-            )
-    return notes
+    own = sizes.get("images")
+    return [
+        Note(
+            None,
+            f"the scored images are {own} px, those of {name} {set_sizes} px: the difference in size alone"
+            " changes every number",
+            name,
+        )
+        for name, set_sizes in sizes.items()
+        if own is not None and set_sizes is not None and not own.overlap(set_sizes)
+    ]
+
+
+def notes_of_earlier(
+    earlier: EarlierScores, metrics: Collection[MetricName], own: Collection[Note]
+) -> list[Note]:
+    """Notes of an earlier call about the numbers that are compared with it, as notes on `versus`.
+
+    Args:
+        earlier: the earlier scores.
+        metrics: metrics of this call; notes on others are left out.
+        own: notes of this call, which are not repeated.
+    """
+    repeated = {(note.metric, note.message) for note in own}
+    return [
+        replace(note, message=f"versus: {note.message}", role="versus")
+        for note in earlier.notes
+        # What the earlier images were compared with is another set than this call's.
+        if note.role in (None, "images", "reference")
+        and (note.metric is None or note.metric in metrics)
+        and (note.metric, note.message) not in repeated
+    ]
 
 
 def note_of_order(
@@ -87,22 +93,18 @@ def note_of_order(
         metric: the Inception score with its splits.
         images: the set.
         name: the name of the set, for the note.
-        check: the result of `check_splits`, if it is known already.
+        check: the result of `metric.check`, if it is known already.
     """
-    check = check or check_splits(metric, images)
-    if metric.protocol == "paper" and _chance_of_splits(check) < _CHANCE:
-        shuffled = check_splits(
-            InceptionScoreMetric(
-                protocol="shuffled", splits=metric.splits, split_seed=metric.split_seed
-            ),
-            images,
-        )
+    check = check or metric.check(images)
+    if metric.in_order(check):
+        shuffled = replace(metric, protocol="shuffled").check(images)
         return [
             Note(
                 "is",
                 f"the {metric.splits} contiguous splits of {name} differ by more than chance: the images are"
                 f" in some order, such as by class, and the score depends on it: {check.score:.3f} in this"
                 f" order, {shuffled.score:.3f} in random order (--protocol shuffled)",
+                name,
             )
         ]
     return []
@@ -110,18 +112,19 @@ def note_of_order(
 
 def notes_of_inception_score(metric: InceptionScoreMetric, images: Embedded) -> list[Note]:
     """Notes on an order that changes the Inception score, and on too few images."""
-    check = check_splits(metric, images)
+    check = metric.check(images)
     notes = note_of_order(metric, images, "images", check)
     images_per_split = len(images) / metric.splits
     bias = check.trace / 2 / images_per_split
     if bias > _LARGE_BIAS or images_per_split < FEWEST_A_SPLIT:
-        amount = f"about {100 * bias:.0f} % " if bias > _LARGE_BIAS else ""
+        amount = ""
+        if bias > _LARGE_BIAS:
+            amount = "far " if bias > _KNOWN_BIAS else f"about {100 * bias:.0f} % "
         notes.append(
             Note(
                 "is",
-                f"the Inception score of {len(images):,} images in {metric.splits} splits is {amount}too low"
-                " because each split has few images: compare it only with scores of as many images"
-                " and splits",
+                f"{len(images):,} images in {metric.splits} splits make the score {amount}too low because"
+                " each split has few images: compare it only with scores of as many images and splits",
             )
         )
     return notes
@@ -159,21 +162,3 @@ def notes_of_fid(
             )
         ]
     return []
-
-
-def _chance_of_splits(check: SplitsCheck) -> float:
-    """Probability that splits of images in random order differ as much.
-
-    It is that of a scaled chi-square distribution with the mean and variance of the statistic.
-    """
-    if check.trace <= 0 or check.squares <= 0 or check.splits < 2:
-        return 1.0
-    scale = check.squares / check.trace
-    degrees = (check.splits - 1) * check.trace / scale
-    return float(chi2.sf(check.statistic / scale, degrees))
-
-
-def _size_range(sizes: frozenset[Size]) -> str:
-    ordered = sorted(sizes, key=lambda size: (size[0] * size[1], size))
-    first, last = (f"{width}x{height}" for height, width in (ordered[0], ordered[-1]))
-    return first if first == last else f"{first} to {last}"

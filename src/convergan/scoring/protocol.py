@@ -7,9 +7,13 @@ from convergan.data.image_stream import ImageStream
 from convergan.errors import UserError
 from convergan.metrics.fingerprint import require_same, versions
 from convergan.metrics.frechet_metric import FrechetMetric
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import InceptionScoreMetric
 from convergan.metrics.kernel_distance import KernelMetric
-from convergan.metrics.manifold import COVERAGE_NEIGHBOURS, OverlapMetric
+from convergan.metrics.manifold import (
+    COVERAGE_NEIGHBOURS,
+    PRECISION_NEIGHBOURS,
+    OverlapMetric,
+)
 from convergan.metrics.metric import GaussianStatistics, Metric
 from convergan.scoring.embedding import Embedding, arrays_sha256
 from convergan.scoring.features import SavedFeatures
@@ -99,6 +103,9 @@ def _metric(name: MetricName, settings: ScoreSettings) -> Metric:
 def _effective_settings(metric: Metric) -> dict[str, Any]:
     """Settings of a metric that have an effect, given the others."""
     settings = metric.settings()
+    if isinstance(metric, OverlapMetric):
+        settings["k_precision_recall"] = PRECISION_NEIGHBOURS
+        settings["k_density_coverage"] = COVERAGE_NEIGHBOURS
     idle: tuple[str, ...] = ()
     if settings.get("protocol") == "paper":
         idle = ("split_seed",)

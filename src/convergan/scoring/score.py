@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from convergan.data.image_stream import Size
+from convergan.images.sizes import Sizes
 from convergan.metrics.fingerprint import require_same
-from convergan.metrics.inception_score import InceptionScoreMetric
+from convergan.metrics.inception_score_metric import IN_ORDER, InceptionScoreMetric
 from convergan.metrics.memorization import Neighbours, nearest_training_images
 from convergan.metrics.metric import (
     Comparison,
@@ -32,10 +32,11 @@ from convergan.scoring.embedding import Embedding, Embeddings, Progress, embed
 from convergan.scoring.features import SavedFeatures
 from convergan.scoring.inputs import ImageSet, ImageSource, SavedReference, ScoreInputs, open_inputs
 from convergan.scoring.networks import features_embedding, open_embedding
+from convergan.scoring.note import Note
 from convergan.scoring.notes import (
-    Note,
     note_of_order,
     note_of_sizes,
+    notes_of_earlier,
     notes_of_fid,
     notes_of_inception_score,
     notes_of_inputs,
@@ -75,7 +76,8 @@ def score(
     The command `convergan score` computes the same numbers. A set of images is a path (a folder of images,
     parquet files, a .npy or .npz, saved features, or a run, whose generator draws `settings.count` images) or
     an array: [n, height, width], [n, height, width, channels] or [n, channels, height, width], with 1 or 3
-    channels, uint8 or, with `settings.pixel_range`, floats.
+    channels, uint8 or, with `settings.pixel_range`, floats. Of `images` and `versus` that are not a run, only
+    the first `settings.count` are used.
 
     Args:
         images: the images to score; the Inception score needs 10 or more.
@@ -200,7 +202,10 @@ def measure(
         compared = _compared_with_earlier(inputs.versus, numbers, metric_of, fingerprints)
     else:
         compared = [pair for outcome in outcomes.values() for pair in outcome.comparisons]
-    notes = notes_of_inputs(inputs, settings) + note_of_sizes(embedder.sizes) + references.notes
+    sizes = {name: image_set.sizes for name, image_set in embedder.sets.items()} | references.sizes
+    if isinstance(inputs.versus, EarlierScores):
+        sizes["versus"] = inputs.versus.sizes
+    notes = notes_of_inputs(inputs) + note_of_sizes(sizes) + references.notes
     for name, metric in metrics.items():
         if isinstance(metric, InceptionScoreMetric):
             notes += notes_of_inception_score(metric, embeddings.images)
@@ -209,6 +214,8 @@ def measure(
         elif name == "fid":
             reference_count = references.facts(name).get("reference_count")
             notes += notes_of_fid(outcomes[name].estimates, embeddings.images, reference_count)
+    if isinstance(inputs.versus, EarlierScores):
+        notes += notes_of_earlier(inputs.versus, metrics, notes)
     return Scores(
         inputs=inputs,
         settings=settings,
@@ -232,12 +239,16 @@ class _Embedder:
     def __init__(self, embedding: Embedding, settings: ScoreSettings, stage: Stage) -> None:
         self.embedding, self.settings, self.stage = embedding, settings, stage
         self.sets: dict[str, SetCounts] = {}
-        self.sizes: dict[str, frozenset[Size]] = {}
 
     def __call__(self, name: str, image_set: ImageSet) -> Embeddings:
         if isinstance(image_set, SavedFeatures):
             embeddings = Embeddings(
-                image_set.images, np.arange(len(image_set)), [], 0.0, image_set.sha256
+                image_set.images,
+                np.arange(len(image_set)),
+                [],
+                0.0,
+                image_set.sha256,
+                image_set.sizes,
             )
         else:
             with self.stage(f"features of {name}", "images") as progress:
@@ -247,8 +258,7 @@ class _Embedder:
                     skip_unreadable=self.settings.skip_unreadable,
                     progress=progress,
                 )
-        self.sets[name] = SetCounts(len(embeddings.images), embeddings.skipped)
-        self.sizes[name] = embeddings.sizes
+        self.sets[name] = SetCounts(len(embeddings.images), embeddings.skipped, embeddings.sizes)
         return embeddings
 
 
@@ -257,12 +267,14 @@ class _References:
 
     def __init__(self, inputs: ScoreInputs, embedder: _Embedder, features: int) -> None:
         self.notes: list[Note] = []
+        self.sizes: dict[str, Sizes | None] = {}
         self._reference: Reference = None
         self._facts: dict[str, Any] = {}
         self._saved = inputs.statistics
         reference = inputs.reference
         if isinstance(reference, SavedReference):
             self._reference, self._facts = reference.statistics, facts_of_statistics(reference)
+            self.sizes["reference"] = reference.sizes
         elif reference is not None:
             embeddings = embedder("reference", reference)
             self._reference = embeddings.images
@@ -319,7 +331,17 @@ def _measured(
                 numbers = [metric.measure(sets, reference, seed=seed, progress=progress)]
         for member, measured in zip(group, numbers, strict=True):
             outcomes[member] = outcome(metrics[member], measured)
+            if len(sets) > 1 and any(number.method == IN_ORDER for number in measured):
+                outcomes[member] = _outcome_one_by_one(metric, sets, seed)
     return {name: outcomes[name] for name in metrics}
+
+
+def _outcome_one_by_one(metric: Metric, sets: Sequence[Embedded], seed: int) -> Outcome:
+    """Outcome of two sets of which one is in some order: the other has an interval, the difference none."""
+    first, second = (
+        outcome(metric, metric.measure([images], None, seed=seed)).estimates[0] for images in sets
+    )
+    return Outcome([first], [compare_estimates(first, second)])
 
 
 def _compared_with_earlier(

@@ -5,13 +5,14 @@ from typing import Any
 
 from convergan.data.image_stream import ImageStream
 from convergan.images.read_images import SkippedImage
+from convergan.images.sizes import Sizes
 from convergan.json_files import json_values
 from convergan.metrics.memorization import Neighbours
 from convergan.metrics.metric import Comparison, Estimate
 from convergan.scoring.embedding import Embedding, Embeddings
 from convergan.scoring.features import SavedFeatures
 from convergan.scoring.inputs import SavedReference, ScoreInputs
-from convergan.scoring.notes import Note
+from convergan.scoring.note import Note
 from convergan.scoring.settings import MetricName, ScoreSettings
 from convergan.scoring.table import SCHEMA, EarlierScores, scores_as_dict
 
@@ -25,6 +26,10 @@ class SetCounts:
 
     skipped: list[SkippedImage]
     """Images that could not be read and were skipped."""
+
+    sizes: Sizes | None = None
+    """Height and width of the smallest and of the largest image, as the network received them; None: not
+    known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,7 @@ class Scores:
                 content[name] = {
                     "place": source.place,
                     "count": image_set.count,
+                    "sizes": image_set.sizes,
                     "skipped": [
                         {"name": skip.name, "reason": skip.reason} for skip in image_set.skipped
                     ],
@@ -109,13 +115,18 @@ class Scores:
                 content[name] = {
                     "place": source.place,
                     "count": len(source),
+                    "sizes": source.sizes,
                     "sha256": source.sha256,
                     "skipped": [],
                 }
             elif isinstance(source, SavedReference):
-                content[name] = {"place": source.place, "count": source.statistics.count}
+                content[name] = {
+                    "place": source.place,
+                    "count": source.statistics.count,
+                    "sizes": source.sizes,
+                }
         content["seed"] = self.settings.seed
-        content["notes"] = [note._asdict() for note in self.notes]
+        content["notes"] = self.notes
         content["scores"] = scores_as_dict(
             [(self.metric_of[name], number) for name, number in self.numbers.items()],
             [(self.metric_of[name], compared) for name, compared in self.comparisons.items()],

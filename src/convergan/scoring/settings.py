@@ -99,7 +99,8 @@ class ScoreSettings(Checked):
     contain logits."""
 
     count: Annotated[int, Interval(ge=1, le=10**8)] | None = None
-    """Number of images to draw from a run. Unset: 50,000."""
+    """Number of images to score. A run draws as many (unset: 50,000); of a folder or file the first are
+    taken, by name or row (unset: all). Files of --reference and --training are always used whole."""
 
     skip_unreadable: bool = False
     """Leave out images that cannot be read. Off: they are errors."""

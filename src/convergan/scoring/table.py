@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +10,10 @@ from pydantic import Field, FiniteFloat, TypeAdapter
 from rich.console import Console
 from rich.table import Table
 
+from convergan.images.sizes import Sizes
 from convergan.json_files import read_json_as
 from convergan.metrics.metric import NOT_ASKED_FOR, Comparison, Estimate
+from convergan.scoring.note import Note
 from convergan.statistics.intervals import Interval
 
 SCHEMA = 2
@@ -37,6 +39,12 @@ class EarlierScores:
 
     numbers: dict[str, tuple[Estimate, dict[str, Any]]]
     """Numbers by name, each with its fingerprint."""
+
+    notes: list[Note] = field(default_factory=list)
+    """Notes of the earlier call."""
+
+    sizes: Sizes | None = None
+    """Sizes of the images that were scored; None: not known."""
 
     def fingerprint(self, metric: str) -> dict[str, Any] | None:
         """Fingerprint of a metric's numbers; None if there are none."""
@@ -75,7 +83,7 @@ def print_scores(
             cells = [text(estimate.value) + spread, _interval(estimate.interval, text)]
         table.add_row(estimate.name, *cells)
     console.print(table)
-    for line in _methods(estimates):
+    for line in [*_methods(estimates), *_missing(comparisons)]:
         console.print(line, highlight=False)
     tested = sum(comparison.p_holm is not None for comparison in comparisons)
     if tested > 1:
@@ -107,6 +115,7 @@ def scores_as_dict(
             entry["versus"] = {
                 "value": comparison.second.value,
                 "interval": comparison.second.interval,
+                "method": comparison.second.method,
                 "difference": comparison.difference,
                 "difference_interval": comparison.interval,
                 "p_value": comparison.p_value,
@@ -125,7 +134,8 @@ def read_scores(path: Path) -> EarlierScores:
     """
     content = read_json_as(path, _FILE, "the JSON of convergan score")
     numbers = {score.name: (_estimate(score), score.fingerprint) for score in content.scores}
-    return EarlierScores(str(path), content.images.place, numbers)
+    images = content.images
+    return EarlierScores(str(path), images.place, numbers, content.notes, images.sizes)
 
 
 @dataclass(frozen=True)
@@ -143,12 +153,14 @@ class _Score:
 @dataclass(frozen=True)
 class _Images:
     place: str
+    sizes: Sizes | None = None
 
 
 @dataclass(frozen=True)
 class _File:
     images: _Images
     scores: list[_Score]
+    notes: list[Note] = field(default_factory=list)
     schema: Annotated[int, Field(ge=1, le=SCHEMA)] = 1
     """Version of the format; 1 has no notes and methods."""
 
@@ -177,6 +189,22 @@ def _methods(estimates: Sequence[Estimate]) -> list[str]:
         f" {', '.join(estimate.name for estimate in group)}: {method}"
         for method, group in by_method.items()
         if method and method != NOT_ASKED_FOR
+    ]
+
+
+def _missing(comparisons: Sequence[Comparison]) -> list[str]:
+    """One line for each reason why numbers of the set beside have no interval, with their names.
+
+    The reasons of the scored set are those of its estimates.
+    """
+    names_by_reason: dict[str, list[str]] = {}
+    for comparison in comparisons:
+        first, second = comparison.first, comparison.second
+        if first.interval is not None and second.interval is None:
+            names_by_reason.setdefault(second.method, []).append(comparison.name)
+    return [
+        f"no interval of {', '.join(names)} of versus" + (f": {reason}" if reason else "")
+        for reason, names in names_by_reason.items()
     ]
 
 

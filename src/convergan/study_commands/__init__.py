@@ -158,7 +158,7 @@ class Invite(Checked):
     url: str = "http://127.0.0.1:8000"
     """Address at which participants reach the study."""
 
-    way: Literal["personal", "open", "preview", "prolific"] = "personal"
+    kind: Literal["personal", "open", "preview", "prolific"] = "personal"
     """Kind of link. `personal`: each link is for one person. `open`: one link for many people, with one
     session per browser. `preview`: for trying the study; its votes are not counted. `prolific`: the address
     and the completion codes to enter there. Nobody can enter without a link."""
@@ -176,10 +176,10 @@ class Invite(Checked):
 
         database, keys = open_with_keys(self.study, _key_file(self.study, self.key))
         database.close()
-        if self.way == "prolific":
+        if self.kind == "prolific":
             lines = prolific_settings(self.study, keys, self.url).splitlines()
         else:
-            lines = links(keys, self.url, self.way, self.count)
+            lines = links(keys, self.url, self.kind, self.count)
         for line in lines:
             print(printable(line))
 

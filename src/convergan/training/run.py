@@ -149,7 +149,7 @@ class _Request:
     ) -> None:
         if not isinstance(data, DataSet | None):
             raise UserError(
-                f"data: expected what data_set_from_arrays gives, got {type(data).__name__}"
+                f"data: expected a data set from data_set_from_arrays, got {type(data).__name__}"
             )
         for name, value, kind in (("options", options, RunOptions), ("console", console, Console)):
             if not isinstance(value, kind | None):

@@ -162,12 +162,12 @@ def _first_line(preparation: Preparation) -> str:
 
 
 def _labels_in_words(classes: Sequence[str], counts: np.ndarray, width: int) -> str:
-    """Labels per class, `five 30, three 30`; if that is too wide, the first classes and the range of all."""
+    """Labels per class, `five (30), three (30)`; if that is too wide, the first and the range of all."""
     lowest, highest = int(counts.min()), int(counts.max())
     range_of_all = f"each {lowest:,}" if lowest == highest else f"each {lowest:,} to {highest:,}"
     listing = ""
     for place, (name, number) in enumerate(zip(classes, counts, strict=True)):
-        longer = f"{listing}{', ' if listing else ''}{_short(name)} {number:,}"
+        longer = f"{listing}{', ' if listing else ''}{_short(name)} ({number:,})"
         is_last = place == len(classes) - 1
         if cell_len(longer if is_last else f"{longer}, ..., {range_of_all}") > width:
             return f"{listing}, ..., {range_of_all}" if listing else range_of_all

@@ -10,7 +10,8 @@ from convergan.study.analysis.findings import Findings
 from convergan.study.analysis.rates import rates_of
 from convergan.study.analysis.screens import Screens, flag, without_flagged
 from convergan.study.analysis.votes import Votes
-from convergan.study.report.verdict import cautions, verdict
+from convergan.study.report.cautions import cautions
+from convergan.study.report.verdict import verdict
 from harness.simulated_votes import careless, simulated_votes, timed_votes, with_controls
 
 

@@ -64,26 +64,54 @@ def test_the_start_of_the_staircase_draws_nothing_towards_it(truth: int, trials:
 def test_what_was_shown_counts_and_not_what_was_asked_for() -> None:
     rng = np.random.default_rng(9)
     votes = timed_votes(rng, {"a": 320}, participants=20, trials=80)
-    expected = Thresholds(votes).threshold("a")
+    undisturbed = Thresholds(votes)
+    expected = undisturbed.threshold("a")
     hung = rng.random(len(votes)) < 0.1
     shown_ms = np.where(hung, 5000, votes.shown_ms)
     right = np.where(hung, votes.generated, votes.answered_generated)
-    threshold = Thresholds(replace(votes, shown_ms=shown_ms, answered_generated=right)).threshold(
-        "a"
-    )
+    disturbed = Thresholds(replace(votes, shown_ms=shown_ms, answered_generated=right))
+    threshold = disturbed.threshold("a")
     assert expected and threshold
-    assert expected.wrong_exposures == 0 and threshold.wrong_exposures == hung.sum()
+    assert undisturbed.answers("a").wrong_exposures == 0  # type: ignore[union-attr]
+    assert disturbed.answers("a").wrong_exposures == hung.sum()  # type: ignore[union-attr]
     assert threshold.exposure_ms.value == pytest.approx(expected.exposure_ms.value, rel=0.1)
     # Every exposure half a frame longer: within the frame by which a display may be off.
     late = replace(votes, shown_ms=votes.shown_ms + 8)
-    assert Thresholds(late).threshold("a").wrong_exposures == 0  # type: ignore[union-attr]
+    assert Thresholds(late).answers("a").wrong_exposures == 0  # type: ignore[union-attr]
     all_hung = Thresholds(replace(votes, shown_ms=np.full(len(votes), 5000.0)))
     assert "a" in all_hung and all_hung.threshold("a") is None
+    counts = all_hung.answers("a")
+    assert counts and (counts.answers, counts.wrong_exposures, counts.counted) == (1600, 1600, 0)
+    assert counts.too_few == np.unique(votes.participant).tolist()
+
+
+def test_every_answer_counts_or_has_a_reason_why_not() -> None:
+    """Some participants have too few usable answers, and some exposures are unknown."""
+    rng = np.random.default_rng(12)
+    votes = timed_votes(rng, {"a": 320, "b": 320}, participants=12, trials=80)
+    share = np.where(votes.arm == "a", 0.45, 0)
+    shown_ms = np.where(rng.random(len(votes)) < share, 5000, votes.shown_ms)
+    requested = np.where(rng.random(len(votes)) < 0.05, np.nan, votes.exposure_ms)
+    thresholds = Thresholds(replace(votes, shown_ms=shown_ms, exposure_ms=requested))
+    for arm in ("a", "b"):
+        counts, threshold = thresholds.answers(arm), thresholds.threshold(arm)
+        assert counts and threshold
+        rows = (votes.arm == arm) & ~np.isnan(requested)
+        assert counts.unrequested == (votes.arm == arm).sum() - rows.sum() > 0
+        wrong = rows & (shown_ms == 5000)
+        assert counts.wrong_exposures == wrong.sum()
+        usable = votes.participant[rows & ~wrong]
+        people, numbers = np.unique(usable, return_counts=True)
+        assert counts.too_few == people[numbers <= 40].tolist()
+        assert counts.counted == numbers[numbers > 40].sum()
+        assert threshold.participants == 12 - len(counts.too_few)
+    assert counts.too_few == [] and 0 < len(thresholds.answers("a").too_few) < 12  # type: ignore[union-attr]
+    assert thresholds.answers("elsewhere") is None
 
 
 def test_votes_without_a_measurement_are_counted(votes: Votes) -> None:
-    threshold = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).threshold("best")
-    assert threshold and threshold.unmeasured == 4000 and threshold.wrong_exposures == 0
+    counts = Thresholds(replace(votes, shown_ms=np.full(len(votes), np.nan))).answers("best")
+    assert counts and counts.unmeasured == counts.counted == 4000 and counts.wrong_exposures == 0
 
 
 def test_a_staircase_that_still_moves_is_not_said_to_have_settled() -> None:
@@ -183,6 +211,11 @@ def test_forty_trials_are_too_few() -> None:
     assert arm.timed and arm.threshold is None
     assert (
         unavailable(votes)["exposure threshold"] == "needs a participant with more than 40 trials"
+    )
+    longer = timed_votes(np.random.default_rng(6), {"a": 320, "b": 320}, participants=3, trials=42)
+    hung = replace(longer, shown_ms=np.where(longer.arm == "a", 5000, longer.shown_ms))
+    assert unavailable(hung)["exposure threshold in “a”"] == (
+        "needs a participant with more than 40 answers to images shown as long as requested"
     )
     once_more = timed_votes(np.random.default_rng(6), {"a": 320}, participants=3, trials=42)
     assert "exposure threshold" not in unavailable(once_more)

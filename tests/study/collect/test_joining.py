@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from convergan.study.collect.entry import from_link, from_prolific, new_link
 from convergan.study.collect.joining import join
 from convergan.study.collect.places import HOLD_SECONDS, Closed
-from convergan.study.collect.tasks import authenticated
+from convergan.study.collect.tasks import answered_by, authenticated
 from convergan.study.collect.voting import Ballot, record
 from convergan.study.storage.schema import Arm, Identity, Participant, Study, Token, Trial
 from studies import QUICK
@@ -129,18 +129,26 @@ def test_200_finishers_with_30_percent_dropping_out_are_spread_evenly(make_study
     assert max(counts.values()) - min(counts.values()) <= 6
 
 
-def test_a_place_is_taken_by_the_first_answer_and_kept_while_its_participant_is_at_it(
+def test_a_place_is_taken_by_the_first_trial_and_kept_while_its_participant_is_at_it(
     make_study, backend
 ):
     study = make_study(replace(QUICK, participants=2), backend=backend)
     entries = [someone(study, "open") for _ in range(3)]
-    # However many come, none has a place before an answer.
+    # However many come and practise, none has a place before an answer that counts.
     tokens = [start(study, entry) for entry in entries]
+    for token in tokens:
+        practise(study, token)
+    start(study, someone(study, "open"))
     for token in tokens[:2]:
         answer_first(study, token)
     with pytest.raises(Closed) as closed:
         answer_first(study, tokens[2])
     assert closed.value.full
+    with study.database.reading() as session:
+        answered = [
+            answered_by(session, authenticated(session, token, START).id) for token in tokens
+        ]
+    assert answered == [3, 3, 2], "what came too late is not recorded"
     with pytest.raises(Closed):
         start(study, someone(study, "open"))
     start(study, entries[0])
@@ -180,13 +188,37 @@ def test_newcomers_go_where_there_is_a_place_whoever_idles_elsewhere(make_study)
             assert authenticated(session, token, START).arm_id != full
 
 
+def test_newcomers_are_spread_over_arms_whose_people_still_practise(make_study):
+    study = make_study(replace(QUICK, participants=10, feedback="both"))
+    for _ in range(6):
+        practise(study, start(study, someone(study, "open")))
+    with study.database.reading() as session:
+        arms = session.scalars(select(Participant.arm_id)).all()
+    assert sorted(Counter(arms).values()) == [3, 3]
+
+
+def practise(study, token, now=START):
+    """Answers the practice images."""
+    for position in range(1, study.plan.practice + 1):
+        assert answer(study, token, position, now) == "practice"
+
+
 def answer_first(study, token, now=START):
+    """Answers up to the first trial, with which a place is taken."""
+    with study.database.reading() as session:
+        done = answered_by(session, authenticated(session, token, now).id)
+    if done < study.plan.practice:
+        practise(study, token, now)
+    assert answer(study, token, study.plan.practice + 1, now) == "trial"
+
+
+def answer(study, token, position, now):
+    """Answers "real" at a position; returns the kind of its trial."""
     with study.database.writing() as session:
         participant = authenticated(session, token, now, lock=True)
-        kind = session.get(Trial, (participant.id, 1)).kind
-        assert kind == "practice"
-        ballot = Ballot(position=1, key=new_key(), answer="real")
+        ballot = Ballot(position=position, key=new_key(), answer="real")
         record(session, study.plan, participant, ballot, now)
+        return session.get(Trial, (participant.id, position)).kind
 
 
 def test_a_paused_study_lets_nobody_new_in(make_study):

@@ -1,5 +1,5 @@
 import csv
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from convergan.errors import UserError
+from convergan.study.analysis.analyse import analyse
 from convergan.study.analysis.rates import Rates, rates_of
 from convergan.study.analysis.votes import Votes
 from convergan.study.import_export.votes_import import (
@@ -30,6 +31,9 @@ def assert_equal(first: Votes | Rates, second: Votes | Rates) -> None:
     assert type(first) is type(second)
     for field in fields(first):
         first_column, second_column = getattr(first, field.name), getattr(second, field.name)
+        if first_column is None:
+            assert second_column is None, field.name
+            continue
         assert first_column.dtype.kind == second_column.dtype.kind, field.name
         np.testing.assert_array_equal(first_column, second_column, field.name)
 
@@ -46,8 +50,10 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str) -> None:
     assert_equal(read_collected(path), votes)
     rates = rates_of(votes.chosen(votes.generated | (votes.arm != "a, with comma")))
     complete = rates.chosen(~np.isnan(rates.error_on_real))
-    write_collected(path, complete)
-    assert_equal(read_collected(path), complete)
+    for seconds in (None, np.where(np.arange(len(complete)) == 1, np.nan, 1.25)):
+        timed = replace(complete, response_seconds=seconds)
+        write_collected(path, timed)
+        assert_equal(read_collected(path), timed)
 
 
 def test_what_may_be_missing(tmp_path: Path) -> None:
@@ -95,6 +101,48 @@ def test_other_names_of_columns(tmp_path: Path) -> None:
         import_votes(path, out, ["image=nothing"], overwrite=True)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_spreadsheets_separate_columns_by_commas_semicolons_or_tabs(
+    tmp_path: Path, separator: str
+) -> None:
+    """Spreadsheets write semicolons where numbers have a decimal comma, as in most of Europe."""
+    decimal = "," if separator == ";" else "."
+    rows = [
+        ["participant", "image", "generated", "answered_generated", "response_seconds", "trial"],
+        ["p", '"a, b; c\td"', "1", "0", f"1{decimal}25", "2"],
+        ["q", "1,5", "0", "0", "3", f"1{decimal}0"],
+    ]
+    if separator == ",":
+        rows[2][1] = '"1,5"'
+    text = "\r\n".join(separator.join(row) for row in rows)
+    (tmp_path / "votes.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    votes = read_collected(tmp_path / "votes.csv")
+    assert isinstance(votes, Votes)
+    assert votes.image.tolist() == ["a, b; c\td", "1,5"]
+    assert votes.response_seconds.tolist() == [1.25, 3] and votes.trial.tolist() == [2, 1]
+    assert votes.generated.tolist() == [True, False]
+    summary = import_votes(tmp_path / "votes.csv", tmp_path / "out.csv")
+    assert "2 votes of 2 participants" in summary
+    assert_equal(read_collected(tmp_path / "out.csv"), votes)
+
+
+def test_numbers_have_a_decimal_comma_only_where_semicolons_separate(tmp_path: Path) -> None:
+    """Elsewhere it may separate thousands."""
+    for separator in (",", "\t"):
+        line = separator.join(["p", "a", "1", "0", '"1,250"'])
+        path = file(tmp_path, f"{HEADER},response_seconds".replace(",", separator), line)
+        with pytest.raises(
+            UserError, match="expected a number from 0 in response_seconds, got '1,2"
+        ):
+            read_collected(path)
+    scores = file(tmp_path, "image;score", "a;1,5", "b;-2")
+    assert read_scores(scores, "image") == {"a": 1.5, "b": -2}
+    with pytest.raises(UserError, match=r"got '1\.250,5'"):
+        read_scores(file(tmp_path, "image;score", "a;1.250,5"), "image")
+    with pytest.raises(UserError, match="expected 4 fields as in the header, got 5"):
+        read_collected(file(tmp_path, HEADER.replace(",", ";"), "p;a;1;0;2"))
+
+
 def test_parquet_of_numbers_and_truths(tmp_path: Path) -> None:
     table = pa.table(
         {
@@ -131,6 +179,30 @@ def test_rates_alone_say_what_they_cannot_tell(tmp_path: Path) -> None:
     assert not any("d'" in line for line in lines) and any("learning" in line for line in lines)
 
 
+def test_response_times_of_rates(tmp_path: Path) -> None:
+    """The file of dgm-eval has each participant's sum, in seconds."""
+    header = "id,model,num_correct,err_rt,f_err_rt,r_err_rt"
+    lines = ["p,GAN,150,.25,.3,.2", "q,GAN,100,.5,.5,.5", "r,GAN,0,1,1,1"]
+    untimed = file(tmp_path, header, *lines)
+    assert "response times (needs" in import_votes(untimed, tmp_path / "out.csv")
+    path = file(
+        tmp_path, f"{header},resp_time", *map(",".join, zip(lines, ("300", "", "90"), strict=True))
+    )
+    rates = read_collected(path)
+    assert isinstance(rates, Rates) and rates.response_seconds is not None
+    np.testing.assert_array_equal(rates.response_seconds, [1.5, np.nan, np.nan])
+    summary = import_votes(path, tmp_path / "out.csv", overwrite=True)
+    assert "response times" not in summary and "learning curve" in summary
+    assert_equal(read_collected(tmp_path / "out.csv"), rates)
+    findings = analyse(rates)
+    assert findings.arms[0].response_seconds == 1.5 and "response times" not in findings.unavailable
+    second = replace(rates, response_seconds=np.array([1.5, 3.5, np.nan]))
+    assert analyse(second).arms[0].response_seconds == 2.5
+    unknown = replace(rates, response_seconds=np.full(3, np.nan))
+    assert analyse(unknown).arms[0].response_seconds is None
+    assert "response times" in analyse(unknown).unavailable
+
+
 REAL = Path(__file__).parents[4] / "shared" / "data" / "human-votes" / "cifar10.csv"
 
 
@@ -141,6 +213,8 @@ def test_real_participants_of_thirteen_models() -> None:
     rates = read_collected(REAL)
     assert isinstance(rates, Rates) and len(rates) == 328
     assert set(rates.generated_trials) == set(rates.real_trials) == {100}
+    assert rates.response_seconds is not None
+    assert np.median(rates.response_seconds) == pytest.approx(209.325 / 200)
     with REAL.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     for model in {row["model"] for row in rows}:
@@ -200,7 +274,10 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"votes\.parquet: expected a Parquet file"):
         read_collected(file(tmp_path, HEADER, name="votes.parquet"))
     (tmp_path / "latin.csv").write_bytes("participant\nJos\xe9\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"latin\.csv: expected comma-separated values in UTF-8"):
+    with pytest.raises(
+        UserError,
+        match=r"latin\.csv: expected values separated by commas, semicolons or tabs, in UTF-8",
+    ):
         read_collected(tmp_path / "latin.csv")
     with pytest.raises(FileNotFoundError):
         read_collected(tmp_path / "absent.csv")

@@ -74,3 +74,34 @@ def test_no_table_scrolls_sideways_on_a_phone(
     tables = json.loads(unescape(dom.split("<pre>")[1].split("</pre>")[0]))
     assert len(tables) >= 8
     assert [table for table in tables if table[2] > table[1]] == []
+
+
+def test_rows_of_facts_are_equally_full_at_any_width(
+    tmp_path: Path, browser: Browser, report: StudyReport, many_arms: StudyReport
+) -> None:
+    """Six facts stand in rows of six or three, four in rows of four or two."""
+    write_page(tmp_path / "six.html", report)
+    write_page(tmp_path / "four.html", many_arms)
+    sizes = (320, 360, 640, 825, 1000, 1024, 1280, 1600)
+    frames = "".join(
+        f'<iframe src="{name}.html" width="{width}"></iframe>'
+        for name in ("six", "four")
+        for width in sizes
+    )
+    (tmp_path / "frames.html").write_text(
+        f"""<body>{frames}<pre></pre><script>
+        onload = () => document.querySelector("pre").textContent = JSON.stringify(
+            [...document.querySelectorAll("iframe")].map(frame => {{
+                const rows = {{}};
+                for (const fact of frame.contentDocument.querySelectorAll(".facts.even > div")) {{
+                    const top = Math.round(fact.getBoundingClientRect().top);
+                    rows[top] = (rows[top] || 0) + 1;
+                }}
+                return Object.values(rows);
+            }}))
+        </script>"""
+    )
+    address = (tmp_path / "frames.html").as_uri()
+    dom = browser(address, "--allow-file-access-from-files", "--dump-dom")
+    rows = json.loads(unescape(dom.split("<pre>")[1].split("</pre>")[0]))
+    assert rows == 5 * [[3, 3]] + 3 * [[6]] + 5 * [[2, 2]] + 3 * [[4]]

@@ -8,11 +8,13 @@ import pytest
 from rich.console import Console
 
 from convergan.errors import UserError
+from convergan.study.analysis.analyse import analyse
 from convergan.study.analysis.rates import Rates, rates_of
 from convergan.study.analysis.votes import Votes
 from convergan.study.report import StudyReport, make_report
 from convergan.study.report.as_json import write_json
 from convergan.study.report.page import SHOWN_IMAGES, write_page
+from harness.simulated_votes import timed_votes
 from outline import Outline
 from outline import words as words_of
 
@@ -126,6 +128,26 @@ def test_a_timed_study_is_about_exposures(tmp_path: Path, timed: StudyReport) ->
     assert "Learning" not in titles and 'class="chance"' not in html
     parsed = Outline(html)
     assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_timed_arms_without_a_threshold_and_of_few_people_are_in_the_page(
+    tmp_path: Path, timed: StudyReport
+) -> None:
+    rng = np.random.default_rng(30)
+    votes = timed_votes(rng, {"all": 320, "few": 320, "none": 320}, participants=12)
+    share = np.select([votes.arm == "none", votes.arm == "few"], [1, 0.6])
+    wrong = rng.random(len(votes)) < share
+    findings = analyse(replace(votes, shown_ms=np.where(wrong, 5000.0, votes.shown_ms)))
+    _, few_people, _ = findings.arms
+    assert few_people.threshold and few_people.threshold.participants < 12
+    text = page_words(tmp_path, replace(timed, findings=findings, rates=rates_of(votes)))
+    part = f"{few_people.threshold.participants} of 12 participants"
+    assert f"of the time; {part}" in text and f" few {part} " in text
+    assert "driven by the staircase; no exposure threshold" in text
+    assert "none – – – – 1,200" in text
+    assert few_people.timed_answers and 0 < few_people.timed_answers.counted < 400
+    assert f"0 {1200 - few_people.timed_answers.counted:,} none" in text
+    assert "“none”: all 1,200 answers are left out" in text
 
 
 def test_nothing_about_exposures_in_an_untimed_page(page: Path) -> None:

@@ -113,6 +113,17 @@ def test_a_timed_study_is_about_exposures(timed: StudyReport) -> None:
     )
 
 
+def test_a_timed_arm_without_a_threshold_is_in_the_table(timed: StudyReport) -> None:
+    first, second = timed.findings.arms
+    arms = [replace(first, name="with"), replace(second, name="without", threshold=None)]
+    text = printed(replace(timed, findings=replace(timed.findings, arms=arms)))
+    table = text.partition("Exposure needed")[2].partition("Comparisons")[0]
+    assert table.index("with ") < table.index("without") and "40 of 40" in table
+    none = [replace(arm, threshold=None) for arm in arms]
+    text = printed(replace(timed, findings=replace(timed.findings, arms=none)))
+    assert "Exposure needed" not in text
+
+
 def test_nothing_about_exposures_in_an_untimed_report(
     report: StudyReport, many_arms: StudyReport
 ) -> None:

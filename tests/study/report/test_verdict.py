@@ -5,15 +5,18 @@ import pytest
 
 from convergan.statistics.equivalence import Equivalence
 from convergan.statistics.intervals import Interval
+from convergan.study.analysis.analyse import analyse
 from convergan.study.analysis.arms import describe_arm
 from convergan.study.analysis.attention import Attention
 from convergan.study.analysis.estimates import Estimate, Estimates
-from convergan.study.analysis.findings import Arm, Comparison
+from convergan.study.analysis.findings import Arm, Comparison, Findings
 from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.thresholds import Thresholds
+from convergan.study.analysis.votes import Votes
 from convergan.study.report import StudyReport
-from convergan.study.report.verdict import cautions, verdict
-from harness.simulated_votes import simulated_rates
+from convergan.study.report.cautions import cautions
+from convergan.study.report.verdict import verdict
+from harness.simulated_votes import simulated_rates, timed_votes
 
 S = "\N{NO-BREAK SPACE}"
 
@@ -148,6 +151,102 @@ def test_what_thresholds_say(timed: StudyReport) -> None:
     assert verdict(unknown).startswith(
         "Undecided: finding out how long people need to see an image"
     )
+
+
+LEFT_OUT = "left out because the image was shown more than a frame longer or shorter than requested"
+HUNG_MS = 5000.0
+
+
+def hung(votes: Votes, share: float, arm: str = "", seed: int = 0) -> Findings:
+    """Findings from these votes with a share of all exposures, or of those of an arm, far too long."""
+    rows = np.random.default_rng(seed).random(len(votes)) < share
+    rows &= (votes.arm == arm) | (not arm)
+    return analyse(replace(votes, shown_ms=np.where(rows, HUNG_MS, votes.shown_ms)))
+
+
+def test_exposures_that_were_all_wrong_are_what_the_report_is_about() -> None:
+    votes = timed_votes(np.random.default_rng(20), {"a": 320}, participants=3)
+    findings = hung(votes, 1)
+    assert verdict(findings) == f"Nothing can be concluded: all 300 answers are {LEFT_OUT}."
+    _, small, wrong, missing = cautions(findings)
+    assert small.startswith("Fewer than 10 participants in “a” (3): ")
+    assert wrong == f"“a”: all 300 answers are {LEFT_OUT}."
+    assert missing.startswith("“a”: 3 of 3 participants have no threshold, as 40 or fewer of their")
+    content = findings.as_json()["arms"][0]
+    assert content["threshold"] is None and content["timed_answers"]["wrong_exposures"] == 300
+
+
+def test_an_arm_without_a_usable_answer_stays_in_the_conclusion() -> None:
+    votes = timed_votes(np.random.default_rng(21), {"a": 320, "b": 320}, participants=20)
+    findings = hung(votes, 1, "a")
+    text = verdict(findings)
+    assert text.startswith("People needed ") and "in arm “b” to be right" in text
+    assert text.endswith(f" Arm “a” has no threshold: all 2,000 answers are {LEFT_OUT}.")
+    assert f"“a”: all 2,000 answers are {LEFT_OUT}." in cautions(findings)
+    # Some answers are usable, but of nobody enough.
+    text = verdict(hung(votes, 0.8, "a"))
+    assert "has no threshold: no participant has more than 40 usable answers; 1," in text
+    assert "of 2,000 answers are left out" in text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whom_a_threshold_rests_on_is_said(seed: int) -> None:
+    """One or a few of 12 people have more than 40 usable answers where 65 % of the exposures were wrong."""
+    votes = timed_votes(np.random.default_rng(22), {"a": 320}, participants=12)
+    findings = hung(votes, 0.65, seed=seed)
+    [arm] = findings.arms
+    assert arm.threshold and arm.timed_answers
+    number = arm.threshold.participants
+    assert 1 <= number <= 5 and number + len(arm.timed_answers.too_few) == 12
+    text = verdict(findings)
+    assert text.startswith("One participant needed" if number == 1 else "People needed")
+    have = "has" if number == 1 else "have"
+    assert text.endswith(f" Only {number} of 12 participants {have} more than 40 usable answers.")
+    _, small, wrong, missing = cautions(findings)
+    assert small.startswith(f"Fewer than 10 participants with a threshold in “a” ({number}): ")
+    assert wrong == f"“a”: {arm.timed_answers.wrong_exposures} of 1,200 answers are {LEFT_OUT}."
+    assert f"“a”: {12 - number} of 12 participants have no threshold" in missing
+    assert missing.endswith(f"({', '.join(arm.timed_answers.too_few[:4])}, ...).")
+    assert "One bot" in verdict(findings, simulated=True) or number > 1
+
+
+def test_too_few_usable_answers_are_not_said_to_be_too_few_trials() -> None:
+    votes = timed_votes(np.random.default_rng(23), {"a": 320}, participants=12)
+    text = verdict(hung(votes, 0.9))
+    assert text.startswith(
+        "Undecided: finding out how long people need to see an image takes more "
+    )
+    assert "than 40 usable answers of each, and no participant gave so many; 1,0" in text
+    short = timed_votes(np.random.default_rng(23), {"a": 320}, participants=12, trials=30)
+    assert verdict(analyse(short)).endswith("takes more than 40 trials per participant.")
+
+
+def test_an_arm_of_careless_answers_is_not_said_to_be_all_arms() -> None:
+    rng = np.random.default_rng(24)
+    votes = timed_votes(rng, {"a": 320, "b": 320}, participants=12)
+    hasty = np.where(votes.arm == "a", 0.1, votes.response_seconds)
+    careless = replace(votes, response_seconds=hasty)
+    remark = (
+        "Nothing can be concluded about arm “a”: the answers of all its participants look careless."
+    )
+    text = verdict(analyse(careless))
+    assert text.startswith("People needed ") and "in arm “b” to be" in text
+    assert text.endswith(remark)
+    text = verdict(hung(careless, 1, "b"))
+    assert text == f"Nothing can be concluded: all 1,200 answers are {LEFT_OUT}. {remark}"
+    careless_findings = analyse(replace(votes, response_seconds=np.full(len(votes), 0.1)))
+    assert verdict(careless_findings) == (
+        "Nothing can be concluded: the answers of all participants look careless."
+    )
+
+
+def test_many_arms_without_a_threshold_are_counted() -> None:
+    arms = dict.fromkeys("abcdefg", 320.0)
+    votes = timed_votes(np.random.default_rng(25), arms, participants=2, trials=50)
+    findings = analyse(replace(votes, shown_ms=np.where(votes.arm < "f", HUNG_MS, votes.shown_ms)))
+    text = verdict(findings)
+    assert "in arm “f” and " in text or "in arm “g” and " in text
+    assert " In 5 of 7 timed arms there is no threshold, or few people have one" in text
 
 
 def test_timed_and_untimed_arms_have_a_sentence_each(

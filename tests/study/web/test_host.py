@@ -1,6 +1,7 @@
 """A study among others on one host: cookies, paths, browsers without cookies or shared, a lost database."""
 
 import os
+import re
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,36 @@ def test_two_studies_in_one_browser_leave_each_other_alone(make_study, serve):
     browser.submit("/admin/login", {"token": first.study.keys.admin_token})
     assert browser.resume()["answered"] == 1 and elsewhere.resume()["answered"] == 0
     assert browser.get("/admin").status == elsewhere.get("/admin").status == 200
+
+
+def test_another_programs_cookie_outlives_the_next_person_and_the_sign_out(served):
+    """Flask names its cookie so by default."""
+    browser = served.participant("open")
+    browser.finish()
+    browser.cookies |= {"session": "of-another-program", "admin": "of-yet-another"}
+    answer = browser.submit("/another", {})
+    assert "session=" not in answer.headers["set-cookie"]
+    browser.submit("/consent", {"agree": "yes"})
+    assert browser.resume()["answered"] == 0
+    browser.submit("/admin/login", {"token": served.study.keys.admin_token})
+    token = re.search(r'name="form_token" value="([^"]*)"', browser.get("/admin").text)
+    assert browser.submit("/admin/logout", {"form_token": token[1]}).status == 303
+    assert browser.get("/admin").headers["location"] == "/admin/login"
+    assert browser.cookies["session"] == "of-another-program"
+    assert browser.cookies["admin"] == "of-yet-another"
+
+
+def test_a_session_under_the_former_name_ends_with_the_next_person(served):
+    browser = served.participant("open")
+    browser.finish()
+    browser.cookies = {name.partition("-")[0]: value for name, value in browser.cookies.items()}
+    former = browser.cookies["session"]
+    assert browser.get("/").headers["location"] == "/study"
+    browser.submit("/another", {})
+    assert browser.cookies["session"] == former
+    assert browser.get("/").status == 200
+    browser.submit("/consent", {"agree": "yes"})
+    assert browser.resume()["answered"] == 0
 
 
 def test_who_is_under_way_with_a_cookie_of_the_former_name_goes_on(served):
@@ -116,13 +147,33 @@ def test_the_code_to_delete_answers_by_is_on_the_first_page(served):
 def test_one_address_starts_only_so_many_sessions_by_links_that_many_have(
     make_study, serve, monkeypatch
 ):
-    monkeypatch.setattr(site, "_SESSIONS_LIMIT", (3, 0))
-    served = serve(make_study())
+    monkeypatch.setattr(site, "_SESSIONS_A_SECOND", 0)
+    served = serve(make_study(replace(QUICK, participants=40)))
     link = new_link(served.study.keys, "open")
-    answers = [served.visitor().join(link) for _ in range(4)]
-    assert [answer.status for answer in answers] == [303] * 3 + [429]
-    assert "try again in a minute" in answers[3].text
-    assert served.participant("personal").resume()["answered"] == 0
+    visitors = [served.visitor() for _ in range(15)]
+    answers = [visitor.join(link) for visitor in visitors]
+    # A quarter of the places.
+    assert [answer.status for answer in answers] == [303] * 10 + [429] * 5
+    assert "try again in a minute" in answers[-1].text
+    assert [visitor.take_place().status for visitor in visitors[:10]] == [200] * 10
+    # Neither a person who continues, nor one who was invited, nor the researcher is a newcomer.
+    assert visitors[0].submit("/consent", {"agree": "yes"}).status == 303
+    for way in ("personal", "preview"):
+        assert served.participant(way).resume()["answered"] == 0
+    elsewhere = served.visitor()
+    elsewhere.get(prolific_path(served.study, PID))
+    assert "I agree to take part" in elsewhere.get("/consent").text
+
+
+@pytest.mark.parametrize(
+    ("places", "workers", "at_once"), [(40, 1, 10), (40, 2, 5), (4000, 2, 30), (3, 2, 2), (3, 9, 1)]
+)
+def test_the_sessions_of_one_address_are_divided_among_the_processes(
+    make_study, places, workers, at_once
+):
+    study = make_study(replace(QUICK, participants=places))
+    limit = site.open_site(study.database, study.keys, workers=workers).new_sessions
+    assert sum(limit.allows("192.0.2.7") for _ in range(100)) == at_once
 
 
 def test_a_lost_database_is_a_page_that_says_so_and_heals(make_study, serve, capfd):
@@ -202,7 +253,7 @@ def test_how_votes_were_given_is_kept(served):
 def test_a_plan_of_arms_has_places_by_arm(make_study, serve):
     served = serve(make_study(replace(QUICK, participants=1, feedback="both")))
     for _ in range(2):
-        assert served.participant("open").vote(1, "real").status == 200
+        assert served.participant("open").take_place().status == 200
     visitor = served.visitor()
     visitor.get(prolific_path(served.study, PID))
     assert "All places" in visitor.get("/consent").text

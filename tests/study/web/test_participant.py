@@ -136,16 +136,16 @@ def test_a_full_and_a_paused_study_say_so_before_the_consent(make_study, serve):
     late, visitor = served.visitor(), served.visitor()
     late.get(prolific_path(served.study, "late"))
     late.submit("/consent", {"agree": "yes"})
-    assert served.participant("open").vote(1, "real").status == 200
+    assert served.participant("open").take_place().status == 200
     visitor.get(prolific_path(served.study, PID))
     pages = visitor.get("/consent"), visitor.submit("/consent", {"agree": "yes"})
     # Who came in time, and answers too late, learns it as well.
-    assert late.vote(1, "real").status == 410
+    assert late.take_place().status == 410
     for page in (*pages, late.get("/study")):
         assert page.status == 200 and "I agree" not in page.text
         assert "All places in this study are taken" in page.text
         assert codes(served)["full"] in page.text
-    assert served.participant("personal").vote(1, "real").status == 200
+    assert served.participant("personal").take_place().status == 200
     with served.study.database.writing() as session:
         session.get_one(Study, 1).paused = True
     for page in (visitor.get("/consent"), visitor.submit("/consent", {"agree": "yes"})):

@@ -75,9 +75,12 @@ def describe_arm(
         flagged=flagged,
         agreement=None if judged is None else agreement(judged.image, judged.answered_generated),
         learning=None if judged is None or timed else _learning(judged, block_trials, rng),
-        response_seconds=None if judged is None else _response_seconds(judged),
+        response_seconds=_median(rates.response_seconds)
+        if judged is None
+        else _response_seconds(judged),
         timed=timed,
         threshold=thresholds.threshold(name),
+        timed_answers=thresholds.answers(name),
     )
 
 
@@ -127,6 +130,13 @@ def _estimate(numbers: np.ndarray, replicates: np.ndarray) -> Estimate | None:
         return None
     interval = expanded_percentile_interval(replicates, values.size)
     return Estimate(value=float(values.mean()), participants=interval)
+
+
+def _median(values: np.ndarray | None) -> float | None:
+    """Compute the median of the known values; None without any."""
+    if values is None or np.isnan(values).all():
+        return None
+    return float(np.nanmedian(values))
 
 
 def _response_seconds(votes: Votes) -> float | None:

@@ -13,21 +13,43 @@ _USUAL_FRAME_MS = 1000 / 60
 _ROUNDING_MS = 1.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class AnswerCounts:
+    """Answers of one timed arm to images other than controls: how many count, and why others do not."""
+
+    answers: int
+    """Number of answers, those that do not count included."""
+
+    counted: int
+    """Number of answers to which the thresholds are fitted."""
+
+    wrong_exposures: int
+    """Number of answers left out: the image was shown more than a frame longer or shorter than requested."""
+
+    unrequested: int
+    """Number of answers left out because no exposure was requested."""
+
+    unmeasured: int
+    """Number of answers that count although their exposure was not measured; the requested exposure is used
+    for them."""
+
+    too_few: list[str]
+    """Names of the participants without a threshold: all of their answers are left out, as too few are
+    usable."""
+
+
 @dataclass(frozen=True)
 class Exposures:
     """The answers of one timed arm."""
 
     votes: Votes
-    """Votes that count, of participants with enough trials, in the order of the trials."""
+    """Votes that count, of participants with enough of them, in the order of the trials."""
 
     shown_ms: np.ndarray
     """float64 [votes]: the measured exposure; the requested one where it was not measured."""
 
-    wrong: int
-    """Number of answers left out: the image was shown more than a frame longer or shorter than requested."""
-
-    unmeasured: int
-    """Number of answers that count although their exposure was not measured."""
+    counts: "AnswerCounts"
+    """Numbers of answers that count, and of those that do not."""
 
     moving: int
     """Number of participants whose staircase has not settled: in the second half of their trials the share
@@ -53,7 +75,8 @@ def _arm_exposures(votes: Votes) -> Exposures:
     frame = np.where(np.isnan(votes.frame_ms), _USUAL_FRAME_MS, votes.frame_ms)
     with np.errstate(invalid="ignore"):
         wrong = np.abs(votes.shown_ms - votes.exposure_ms) > frame + _ROUNDING_MS
-    usable = votes.chosen(~wrong & (votes.exposure_ms > 0))
+    requested = votes.exposure_ms > 0
+    usable = votes.chosen(~wrong & requested)
     order = np.lexsort((usable.trial, usable.participant))
     usable = usable.chosen(order)
     _, person, counts = np.unique(usable.participant, return_inverse=True, return_counts=True)
@@ -62,8 +85,14 @@ def _arm_exposures(votes: Votes) -> Exposures:
     return Exposures(
         votes=usable,
         shown_ms=np.where(measured, usable.shown_ms, usable.exposure_ms),
-        wrong=int(wrong.sum()),
-        unmeasured=int((~measured).sum()),
+        counts=AnswerCounts(
+            answers=len(votes),
+            counted=len(usable),
+            wrong_exposures=int((wrong & requested).sum()),
+            unrequested=int((~requested).sum()),
+            unmeasured=int((~measured).sum()),
+            too_few=np.setdiff1d(votes.participant, usable.participant).tolist(),
+        ),
         moving=_moving(usable),
     )
 

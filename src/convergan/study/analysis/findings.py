@@ -10,6 +10,7 @@ from convergan.statistics.intervals import Interval
 from convergan.study.analysis.attention import Attention
 from convergan.study.analysis.conclusion import Conclusion
 from convergan.study.analysis.estimates import Estimate, Samples
+from convergan.study.analysis.exposures import AnswerCounts
 from convergan.study.analysis.screens import Flagged, Screens
 from convergan.study.analysis.statistics.agreement import Agreement
 from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
@@ -98,13 +99,17 @@ class Arm:
     """Learning curve; None where timed, and where only rates are known."""
 
     response_seconds: float | None
-    """Median over participants of their median response time, in seconds; None where unknown."""
+    """Median over participants of their median response time, in seconds, or of their mean one where single
+    votes are unknown; None where unknown."""
 
     timed: bool
     """Exposures were chosen by a staircase, which drives the accuracy to its target."""
 
     threshold: Threshold | None
-    """Exposure threshold; None where not timed, and where no participant has enough trials."""
+    """Exposure threshold; None where not timed, and where no participant has enough usable answers."""
+
+    timed_answers: AnswerCounts | None
+    """Numbers of answers that the threshold rests on or leaves out; None where not timed."""
 
 
 @dataclass(frozen=True, kw_only=True)

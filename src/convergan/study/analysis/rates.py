@@ -1,6 +1,7 @@
 """Error rates of participants, from which most statistics of a study are computed."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,9 @@ class Rates:
     error_on_real: np.ndarray
     """float64 [n], 0 to 1: share of real images taken for generated; NaN without such."""
 
+    response_seconds: np.ndarray | None = None
+    """float64 [n]: mean response time in seconds, NaN where unknown; None if not given."""
+
     def __len__(self) -> int:
         return len(self.participant)
 
@@ -64,7 +68,11 @@ class Rates:
 
     def chosen(self, rows: np.ndarray) -> "Rates":  # words: a public name
         """Return some of the participants, by a mask or by indices."""
-        return Rates(*(getattr(self, field.name)[rows] for field in fields(self)))
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        rates: dict[str, Any] = {
+            name: None if cells is None else cells[rows] for name, cells in columns.items()
+        }
+        return Rates(**rates)
 
 
 def rates_of(votes: Votes) -> Rates:

@@ -11,7 +11,7 @@ from convergan.statistics.intervals import Interval
 from convergan.statistics.multiplicity import holm_of_known
 from convergan.statistics.student import Student
 from convergan.study.analysis.estimates import Estimate, Samples
-from convergan.study.analysis.exposures import Exposures, exposures_of
+from convergan.study.analysis.exposures import AnswerCounts, Exposures, exposures_of
 from convergan.study.analysis.statistics.crossed import Crossed, crossed_estimate
 from convergan.study.analysis.statistics.psychometric import Fit, fit_thresholds
 from convergan.study.analysis.votes import Votes
@@ -26,7 +26,7 @@ class Threshold:
     """Geometric mean over participants, in ms."""
 
     participants: int
-    """Number of participants with enough trials, whose threshold it is."""
+    """Number of participants with enough usable answers, whose threshold it is."""
 
     moving: int
     """Number of them whose staircase has not settled. The fit uses all trials, settled or not."""
@@ -36,12 +36,6 @@ class Threshold:
 
     beyond_shortest: int
     """Number of them whose threshold is shorter than the shortest exposure."""
-
-    wrong_exposures: int
-    """Number of answers left out: the image was shown more than a frame longer or shorter than requested."""
-
-    unmeasured: int
-    """Number of answers whose exposure was not measured; the requested exposure is used for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +80,7 @@ class Thresholds:
         return arm in self._exposures
 
     def threshold(self, arm: str) -> Threshold | None:
-        """Return the threshold of an arm; None where it is not timed, or no one in it has enough trials."""
+        """Return the threshold of an arm; None where it is not timed, or no one has enough usable answers."""
         if arm not in self._fits:
             return None
         log_thresholds, exposures = self._fits[arm].log_threshold, self._exposures[arm]
@@ -96,9 +90,11 @@ class Thresholds:
             moving=exposures.moving,
             beyond_longest=int((log_thresholds > math.log(LONGEST_MS)).sum()),
             beyond_shortest=int((log_thresholds < math.log(SHORTEST_MS)).sum()),
-            wrong_exposures=exposures.wrong,
-            unmeasured=exposures.unmeasured,
         )
+
+    def answers(self, arm: str) -> AnswerCounts | None:
+        """Count the answers of an arm, with or without a threshold; None where it is not timed."""
+        return self._exposures[arm].counts if arm in self else None
 
     def by_participant(self) -> dict[str, float]:
         """Return the threshold of each participant, in ms, by name."""

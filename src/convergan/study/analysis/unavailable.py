@@ -1,5 +1,7 @@
 """Names of the numbers that some data cannot give."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from convergan.study.analysis.exposures import exposures_of
@@ -31,6 +33,8 @@ def unavailable(data: Votes | Rates) -> dict[str, str]:
     if isinstance(data, Votes):
         return _unavailable_if_timed(data)
     missing = dict.fromkeys(_NEED_VOTES, "needs single votes")
+    if data.response_seconds is not None and not np.isnan(data.response_seconds).all():
+        del missing["response times"]
     if np.isnan(data.generated_trials + data.real_trials).any():
         missing |= dict.fromkeys(_NEED_TRIALS, "needs the number of each participant's trials")
     return missing
@@ -40,13 +44,22 @@ def _unavailable_if_timed(votes: Votes) -> dict[str, str]:
     exposures = exposures_of(votes)
     if not exposures:
         return {}
-    arms = (
-        ""
-        if len(exposures) == len(np.unique(votes.arm))
-        else f" in {', '.join(f'“{arm}”' for arm in exposures)}"
-    )
+    arms = "" if len(exposures) == len(np.unique(votes.arm)) else _in_arms(exposures)
     reason = f"a staircase drives accuracy{arms} towards {100 * TARGET:.0f} %, whatever the images"
     missing = dict.fromkeys(_NEED_FREE_ACCURACY, reason)
-    if all(len(arm.votes) == 0 for arm in exposures.values()):
-        missing["exposure threshold"] = f"needs a participant with more than {FEWEST_TRIALS} trials"
+    unfitted = [arm for arm, answers in exposures.items() if answers.counts.counted == 0]
+    if unfitted:
+        place = _in_arms(unfitted) if len(unfitted) < len(exposures) else ""
+        counts = [exposures[arm].counts for arm in unfitted]
+        trials = (
+            "answers to images shown as long as requested"
+            if any(count.wrong_exposures or count.unrequested for count in counts)
+            else "trials"
+        )
+        reason = f"needs a participant with more than {FEWEST_TRIALS} {trials}"
+        missing[f"exposure threshold{place}"] = reason
     return missing
+
+
+def _in_arms(arms: Iterable[str]) -> str:
+    return f" in {', '.join(f'“{arm}”' for arm in arms)}"

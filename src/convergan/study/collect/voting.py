@@ -76,7 +76,7 @@ def record(
         now: the time, in seconds since 1970.
 
     Raises:
-        Closed: it is the first answer, and all places are taken.
+        Closed: it is the answer to the first trial, and all places are taken.
         Conflict: another vote is recorded for this trial, it is not the trial's turn, or its timed image was
             not shown to this attempt.
     """
@@ -90,7 +90,7 @@ def record(
             raise Conflict
         if plan.timed and trial.kind != "check" and trial.shown_key != ballot.key:
             raise Conflict
-        if ballot.position == 1:
+        if (trial.kind, trial.number) == ("trial", 1):
             take_place(session, participant, now)
         _add_vote(session, plan, participant, ballot, now)
         if not following:

@@ -70,7 +70,8 @@ class Plan(Checked):
     """Participants who give the same answer this many times in a row are flagged."""
 
     most_leaning: Annotated[float, Interval(gt=0, le=10)] = 1.0
-    """Participants whose criterion is this far from 0, in either direction, are flagged."""
+    """Participants who lean towards one answer this much are flagged: the absolute value of their criterion,
+    the bias in signal detection theory."""
 
     margin: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
     """Equivalence margin: a proportion of right answers this close to 50 % counts as guessing."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from convergan.errors import UserError, first_of, quoted, shortened
+from convergan.study.import_export.table_files import Table
 
 _TRUE, _FALSE = ("true", "1", "yes", "generated", "fake"), ("false", "0", "no", "real")
 
@@ -17,23 +18,24 @@ _Value = TypeVar("_Value")
 class Cells:
     """The columns of one file."""
 
-    def __init__(self, path: Path, columns: dict[str, list[str]], required: Sequence[str]) -> None:
+    def __init__(self, path: Path, table: Table, required: Sequence[str]) -> None:
         """Check that the required columns are there.
 
         Args:
             path: the file, for messages.
-            columns: cells by the name of the column, in columns of equal length.
+            table: the columns of the file.
             required: names of the columns that must be there, at least one.
 
         Raises:
             UserError: a required column is missing.
         """
-        if missing := [name for name in required if name not in columns]:
+        if missing := [name for name in required if name not in table.columns]:
             raise UserError(
                 f"{path}: expected the columns {', '.join(required)}, got no {', '.join(missing)}"
             )
-        self._path, self._columns = path, columns
-        self.size = len(columns[required[0]])
+        self._path, self._columns = path, table.columns
+        self._decimal = "," if table.decimal_comma else "."
+        self.size = len(table.columns[required[0]])
 
     def __contains__(self, name: str) -> bool:
         return name in self._columns
@@ -54,7 +56,7 @@ class Cells:
         def number(cell: str) -> float:
             if empty and not cell:
                 return math.nan
-            value = float(cell)
+            value = self._float(cell)
             if not (math.isfinite(value) and low <= value <= high):
                 raise ValueError
             return value
@@ -65,7 +67,15 @@ class Cells:
 
     def counts(self, name: str) -> np.ndarray:
         """Return a column of whole numbers: int64 [size], at least 1."""
-        return np.array(self._parsed(name, "a whole number from 1", _count), np.int64)
+
+        def count(cell: str) -> int:
+            # Some programs write whole numbers with a decimal point where a cell of the column is empty.
+            value = self._float(cell)
+            if not (value.is_integer() and value >= 1):
+                raise ValueError
+            return int(value)
+
+        return np.array(self._parsed(name, "a whole number from 1", count), np.int64)
 
     def require_once(self, expected: str, *keys: np.ndarray) -> None:
         """Raise UserError where two rows have the same keys."""
@@ -95,6 +105,9 @@ class Cells:
                 " a real one"
             )
 
+    def _float(self, cell: str) -> float:
+        return float(cell.replace(self._decimal, "."))
+
     def _parsed(self, name: str, expected: str, parse: Callable[[str], _Value]) -> list[_Value]:
         values = []
         for row, cell in enumerate(self._columns[name], start=1):
@@ -118,11 +131,3 @@ def _truth(cell: str) -> bool:
     if word not in _TRUE + _FALSE:
         raise ValueError
     return word in _TRUE
-
-
-def _count(cell: str) -> int:
-    # Some programs write whole numbers with a decimal point where a cell of the column is empty.
-    value = float(cell)
-    if not (value.is_integer() and value >= 1):
-        raise ValueError
-    return int(value)

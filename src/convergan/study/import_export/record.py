@@ -97,8 +97,8 @@ _SESSIONS = {
 _STAGES = {
     "arm": "name of the arm; 'all' for the sum of all arms",
     "consented": "number of participants who consented and started a session",
-    "answered": "number who gave a first answer, with which they take a place",
-    "began_trials": "number who answered a trial that counts",
+    "answered": "number who gave an answer, be it in practice",
+    "began_trials": "number who answered a trial that counts, with the first of which they take a place",
     "finished": "number who answered everything",
     "missed_checks": "number of these who missed two or more attention checks",
     "counted": "number of these who passed: their votes are in votes.csv",

@@ -61,29 +61,31 @@ def read_collected(path: Path, columns: Sequence[str] = ()) -> Votes | Rates:
             twice.
     """
     table = read_table(path)
+    columns_of_file = table.columns
     for pair in columns:
         name, equals, source_name = pair.partition("=")
-        if not equals or source_name not in table:
+        if not equals or source_name not in columns_of_file:
             raise UserError(
-                f"columns: expected NAME=NAME_IN_FILE, with one of {first_of(table, 20)} in the file, got"
-                f" {shortened(pair)}"
+                f"columns: expected NAME=NAME_IN_FILE, with one of {first_of(columns_of_file, 20)} in the "
+                f"file, got {shortened(pair)}"
             )
-        table[name] = table.pop(source_name)
-    if "answered_generated" in table:
+        columns_of_file[name] = columns_of_file.pop(source_name)
+    if "answered_generated" in columns_of_file:
         return _votes(Cells(path, table, _VOTE_COLUMNS))
-    if "error_on_generated" in table:
+    if "error_on_generated" in columns_of_file:
         return _rates(Cells(path, table, _RATE_COLUMNS))
-    if table.keys() >= set(_DGM_EVAL_COLUMNS):
+    if columns_of_file.keys() >= set(_DGM_EVAL_COLUMNS):
         return _dgm_eval(Cells(path, table, _DGM_EVAL_COLUMNS))
     raise UserError(
         f"{path}: expected the columns {', '.join(_VOTE_COLUMNS)} of votes, or {', '.join(_RATE_COLUMNS)} "
-        f"of rates, got {first_of(table, 20) or 'none'}"
+        f"of rates, got {first_of(columns_of_file, 20) or 'none'}"
     )
 
 
 def write_collected(path: Path, data: Votes | Rates) -> None:
-    """Write a CSV or Parquet file that `read_collected` can read: a column for each field."""
-    write_table(path, {field.name: getattr(data, field.name) for field in fields(data)})
+    """Write a CSV or Parquet file that `read_collected` can read: a column for each field that is given."""
+    columns = {field.name: getattr(data, field.name) for field in fields(data)}
+    write_table(path, {name: cells for name, cells in columns.items() if cells is not None})
 
 
 def read_scores(path: Path, column: str) -> dict[str, float]:
@@ -143,6 +145,9 @@ def _rates(cells: Cells) -> Rates:
         real_trials=_numbers_or_nan(cells, "real_trials"),
         error_on_generated=cells.numbers("error_on_generated", low=0, high=1),
         error_on_real=cells.numbers("error_on_real", low=0, high=1),
+        response_seconds=_numbers_or_nan(cells, "response_seconds")
+        if "response_seconds" in cells
+        else None,
     )
 
 
@@ -150,7 +155,8 @@ def _dgm_eval(cells: Cells) -> Rates:
     """Convert a file of dgm-eval (Stein et al. 2023).
 
     Right answers and the overall error rate give the number of trials; half of the images are generated,
-    because that rate is the mean of the two others.
+    because that rate is the mean of the two others. `resp_time` is the sum of a participant's response times
+    in seconds, each from the end of the image's short display.
     """
     participant, model = cells.text("id"), cells.text("model")
     cells.require_once("each participant once", participant)
@@ -169,6 +175,9 @@ def _dgm_eval(cells: Cells) -> Rates:
         real_trials=half,
         error_on_generated=fooled,
         error_on_real=doubted,
+        response_seconds=_numbers_or_nan(cells, "resp_time") / (2 * half)
+        if "resp_time" in cells
+        else None,
     )
 
 

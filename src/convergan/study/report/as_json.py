@@ -5,8 +5,8 @@ from pathlib import Path
 from convergan import __version__
 from convergan.json_files import spread_json_text
 from convergan.outputs import write_output
+from convergan.study.report.cautions import cautions
 from convergan.study.report.inputs import StudyReport
-from convergan.study.report.verdict import cautions
 
 
 def write_json(path: Path, report: StudyReport) -> None:

@@ -15,10 +15,11 @@ from convergan.page.environment import templates
 from convergan.page.images import Picture, single_picture
 from convergan.page.words import count
 from convergan.study.analysis.findings import Findings, ImageRate, ImageSet
-from convergan.study.design.staircase import LONGEST_MS, TARGET
+from convergan.study.design.staircase import FEWEST_TRIALS, LONGEST_MS, TARGET
 from convergan.study.report import charts, formats, image_charts
+from convergan.study.report.cautions import cautions
 from convergan.study.report.inputs import StudyReport
-from convergan.study.report.verdict import cautions, differs, measured, verdict
+from convergan.study.report.verdict import differs, measured, verdict
 
 SHOWN_IMAGES = 6
 """Number of images of each set that fooled most, and that fooled least, on the page."""
@@ -87,6 +88,7 @@ def write_page(path: Path, report: StudyReport) -> None:
         exposures=charts.threshold_chart(findings),
         target=TARGET,
         longest_ms=LONGEST_MS,
+        fewest_trials=FEWEST_TRIALS,
         by_arm=list(zip(findings.arms, findings.with_flagged.arms, strict=True))
         if findings.with_flagged
         else [],

@@ -8,6 +8,7 @@ from convergan.errors import printable
 from convergan.page.words import count
 from convergan.study.analysis.findings import Findings
 from convergan.study.design.staircase import TARGET
+from convergan.study.report.cautions import cautions
 from convergan.study.report.formats import correlation_words, unavailable_words
 from convergan.study.report.inputs import StudyReport
 from convergan.study.report.terminal_tables import (
@@ -22,7 +23,7 @@ from convergan.study.report.terminal_tables import (
     threshold_rows,
     threshold_table,
 )
-from convergan.study.report.verdict import cautions, verdict
+from convergan.study.report.verdict import verdict
 
 MOST_DETAILED = 4
 """Largest number of arms with a table for each; if there are more, each arm gets one line."""

@@ -110,7 +110,15 @@ def conclusion_table(findings: Findings) -> Table:
 
 def threshold_table(findings: Findings) -> Table:
     table = _table("", "exposure", "participants", _PARTICIPANTS_AND_IMAGES, "settled")
-    for arm, threshold in measured(findings):
+    if not measured(findings):
+        return table
+    for arm in findings.arms:
+        if not arm.timed:
+            continue
+        threshold = arm.threshold
+        if threshold is None:
+            table.add_row(escape(arm.name), *4 * [NO_VALUE])
+            continue
         table.add_row(
             escape(arm.name),
             milliseconds(threshold.exposure_ms.value),

@@ -1,22 +1,19 @@
-"""The conclusion of a study's report in a sentence, and its cautions."""
+"""The conclusion of a study's report, in a sentence or a few."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from convergan.page.words import SPACE, percent
 from convergan.statistics.levels import SIGNIFICANCE
+from convergan.study.analysis.exposures import AnswerCounts
 from convergan.study.analysis.findings import (
     Arm,
-    ArmWithFlagged,
     Comparison,
-    ComparisonWithFlagged,
     Findings,
 )
 from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
-from convergan.study.design.staircase import FEWEST_TRIALS, LONGEST_MS, SHORTEST_MS, TARGET
+from convergan.study.design.staircase import FEWEST_TRIALS, TARGET
 from convergan.study.report.formats import (
     interval,
-    milliseconds,
     milliseconds_interval,
     p_words,
     threshold_words,
@@ -26,10 +23,7 @@ from convergan.study.report.formats import (
 FEW_PARTICIPANTS = 10
 """Number of participants below which intervals over participants are too narrow."""
 
-_ENOUGH_ATTENTION = 0.8
-"""Share of people who looked, below which the report has a caution."""
-
-_MOST_NAMED = 4
+MOST_NAMED = 4
 """Largest number of arms that a sentence names."""
 
 
@@ -51,154 +45,27 @@ def verdict(findings: Findings, *, simulated: bool = False) -> str:
     return f"Arms without a staircase: {untimed_verdict} Timed arms: {timed_verdict}"
 
 
-def cautions(findings: Findings) -> list[str]:
-    """Write sentences on everything that weakens the report's conclusions."""
-    small_arms = [
-        f"“{arm.name}” ({arm.participants})"
-        for arm in findings.arms
-        if arm.participants < FEW_PARTICIPANTS
-    ]
-    sentences = _attention_cautions(findings) + _flagged_cautions(findings)
-    if small_arms:
-        arms = (
-            ", ".join(small_arms)
-            if len(small_arms) <= _MOST_NAMED
-            else f"{len(small_arms)} of {len(findings.arms)} arms"
-        )
-        sentences.append(
-            f"Fewer than {FEW_PARTICIPANTS} participants in {arms}: with so few, intervals are too narrow; "
-            "do not rely on them."
-        )
-    for arm, threshold in measured(findings):
-        sentences += _exposure_cautions(arm, threshold)
-    return sentences
-
-
-def _attention_cautions(findings: Findings) -> list[str]:
-    """Write cautions on whether people did the task."""
-    unassessed = [arm for arm in findings.arms if arm.attention is None]
-    sentences = []
-    if unassessed:
-        show_names = len(unassessed) < len(findings.arms) <= _MOST_NAMED
-        place = f" in {', '.join(f'“{arm.name}”' for arm in unassessed)}" if show_names else ""
-        doubtful = (
-            "A long exposure, or a longer one in one arm than in another"
-            if all(arm.timed for arm in unassessed)
-            else "An accuracy near chance, or nearer to it in one arm than in another"
-        )
-        sentences.append(
-            f"Attention{place} was not assessed: there were no obvious fakes (positive controls) among the "
-            f"trials. {doubtful}, may be due to carelessness."
-        )
-    for arm in findings.arms:
-        if arm.attention is not None and arm.attention.share < _ENOUGH_ATTENTION:
-            consequence = (
-                f"shows only that at least {percent(arm.attention.share)} of the votes came from people who "
-                "looked"
-                if arm.attention.share > 0
-                else "does not show that anybody looked"
-            )
-            sentences.append(
-                f"“{arm.name}”: {percent(arm.attention.recognized)} of the obvious fakes were called "
-                f"generated, which {consequence}."
-            )
-    return sentences
-
-
-def _flagged_cautions(findings: Findings) -> list[str]:
-    """Write cautions on flagged participants, and on conclusions that depend on leaving them out."""
-    if findings.with_flagged is None:
-        return []
-    reasons = Counter(reason for participant in findings.flagged for reason in participant.reasons)
-    counted = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
-    number = len(findings.flagged)
-    emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
-    arms = findings.with_flagged.arms
-    exception = ", except in arms where all participants are flagged" * bool(emptied)
-    sentences = [
-        f"Flagged as careless: {number} participant{'s' * (number > 1)} ({counted}). All results are without "
-        f"{'them' if number > 1 else 'this participant'}{exception}. With all participants: "
-        + "; ".join(_with_flagged(arm) for arm in arms[:_MOST_NAMED])
-        + ("; …" if len(arms) > _MOST_NAMED else "")
-        + "."
-    ]
-    conclusions = {arm.name: arm.conclusion for arm in findings.arms}
-    changed = [
-        f"“{arm.name}”"
-        for arm in arms
-        if arm.name not in emptied and conclusions[arm.name] != arm.conclusion
-    ]
-    if changed:
-        sentences.append(
-            "Leaving out the flagged participants changes the conclusion about "
-            f"{', '.join(changed[:_MOST_NAMED])}{' and others' * (len(changed) > _MOST_NAMED)}."
-        )
-    for compared, with_all, kind in (
-        (findings.comparisons, findings.with_flagged.comparisons, "arms"),
-        (
-            findings.threshold_comparisons,
-            findings.with_flagged.threshold_comparisons,
-            "exposures",
+def left_out(counts: Sequence[AnswerCounts]) -> list[str]:
+    """Write how many answers of timed arms are left out by themselves, and why; without full stops."""
+    answers = sum(count.answers for count in counts)
+    reasons = {
+        "the image was shown more than a frame longer or shorter than requested": sum(
+            count.wrong_exposures for count in counts
         ),
-    ):
-        changes = _changes(compared, with_all)
-        if changes:
-            sentences.append(
-                f"Leaving out the flagged participants changes {changes} of {len(compared)} comparison"
-                f"{'s' * (len(compared) > 1)} of {kind}."
-            )
-    return sentences
+        "no exposure was requested": sum(count.unrequested for count in counts),
+    }
+    return [
+        f"{count_of(number, answers)} left out because {reason}"
+        for reason, number in reasons.items()
+        if number
+    ]
 
 
-def _with_flagged(arm: ArmWithFlagged) -> str:
-    if arm.threshold is not None:
-        return f"“{arm.name}” {threshold_words(arm.threshold)}"
-    if arm.conclusion == "not applicable":
-        return f"“{arm.name}” {percent(arm.accuracy)} right"
-    return f"“{arm.name}” {percent(arm.accuracy)} right, {arm.conclusion}"
-
-
-def _changes(
-    comparisons: Sequence[Comparison | ThresholdComparison],
-    with_all: Sequence[ComparisonWithFlagged | ThresholdComparison],
-) -> int:
-    """Count the comparisons that show a difference only with, or only without, flagged participants."""
-    p_values = {(pair.first, pair.second): pair.p_holm for pair in with_all}
-    return sum(
-        differs(pair) != (p_holm < SIGNIFICANCE)
-        for pair in comparisons
-        if pair.p_holm is not None
-        and (p_holm := p_values.get((pair.first, pair.second))) is not None
-    )
-
-
-def _exposure_cautions(arm: Arm, threshold: Threshold) -> list[str]:
-    sentences = []
-    if threshold.wrong_exposures:
-        sentences.append(
-            f"“{arm.name}”: {_answers(threshold.wrong_exposures)} left out because the image was shown more "
-            "than a frame longer or shorter than requested."
-        )
-    if threshold.unmeasured:
-        sentences.append(
-            f"“{arm.name}”: {_answers(threshold.unmeasured)} without a measured exposure; the requested "
-            "exposure is used instead."
-        )
-    for number, comparative, end, exposure_ms in (
-        (threshold.beyond_longest, "longer", "longest", LONGEST_MS),
-        (threshold.beyond_shortest, "shorter", "shortest", SHORTEST_MS),
-    ):
-        if number:
-            sentences.append(
-                f"“{arm.name}”: the thresholds of {number} of {threshold.participants} participants are "
-                f"{comparative} than the {end} exposure, {milliseconds(exposure_ms)}; the true ones may be "
-                f"even {comparative}."
-            )
-    return sentences
-
-
-def _answers(number: int) -> str:
-    return f"{number:,} answer{' is' if number == 1 else 's are'}"
+def count_of(number: int, total: int) -> str:
+    """Write "3 of 100 answers are", "1 of 100 answers is" or "all 100 answers are"."""
+    if number == total > 1:
+        return f"all {total:,} answers are"
+    return f"{number:,} of {total:,} answer{'s' * (total != 1)} {'is' if number == 1 else 'are'}"
 
 
 def measured(findings: Findings) -> list[tuple[Arm, Threshold]]:
@@ -224,24 +91,24 @@ def _accuracy_verdict(arms: list[Arm], comparisons: list[Comparison], people: st
 
 
 def _threshold_verdict(findings: Findings, people: str) -> str:
-    emptied = {arm.name for arm in findings.arms if arm.conclusion == "everyone flagged"}
+    timed = [arm for arm in findings.arms if arm.timed]
+    emptied = {arm.name for arm in timed if arm.conclusion == "everyone flagged"}
     thresholds = [pair for pair in measured(findings) if pair[0].name not in emptied]
     ranked = sorted(thresholds, key=lambda pair: pair[1].exposure_ms.value)
-    if not ranked and emptied:
+    if len(emptied) == len(timed):
         return "Nothing can be concluded: the answers of all participants look careless."
+    remarks = "".join(f" {remark}" for remark in _remarks(timed, emptied, bool(ranked)))
     if not ranked:
-        return (
-            f"Undecided: finding out how long {people.lower()} need to see an image takes more than "
-            f"{FEWEST_TRIALS} trials per participant."
-        )
+        return _no_threshold([arm for arm in timed if arm.name not in emptied], people) + remarks
     right = f"to be right {100 * TARGET:.0f}{SPACE}% of the time"
     (easiest, shortest), (hardest, longest) = ranked[0], ranked[-1]
     if len(ranked) == 1:
         bounds = widest(longest.exposure_ms)
         uncertainty = f" (95{SPACE}% interval {milliseconds_interval(bounds)})" if bounds else ""
-        several = sum(arm.timed for arm in findings.arms) > 1
-        place = f" in arm “{hardest.name}”" if several else ""
-        return f"{people} needed {threshold_words(longest)}{uncertainty}{place} {right}."
+        place = f" in arm “{hardest.name}”" if len(timed) > 1 else ""
+        if longest.participants == 1:
+            people = "One bot" if people == "Bots" else "One participant"
+        return f"{people} needed {threshold_words(longest)}{uncertainty}{place} {right}.{remarks}"
     tested = [
         pair for pair in findings.threshold_comparisons if not {pair.first, pair.second} & emptied
     ]
@@ -249,11 +116,72 @@ def _threshold_verdict(findings: Findings, people: str) -> str:
     if len(ranked) == 2:
         return (
             f"{people} needed {threshold_words(longest)} in arm “{hardest.name}” and "
-            f"{threshold_words(shortest)} in arm “{easiest.name}” {right}: {compared}."
+            f"{threshold_words(shortest)} in arm “{easiest.name}” {right}: {compared}.{remarks}"
         )
     return (
         f"{people} needed {threshold_words(shortest)} (“{easiest.name}”) to "
-        f"{threshold_words(longest)} (“{hardest.name}”) {right}; {compared}."
+        f"{threshold_words(longest)} (“{hardest.name}”) {right}; {compared}.{remarks}"
+    )
+
+
+def _no_threshold(timed: list[Arm], people: str) -> str:
+    """Write why none of these arms has a threshold."""
+    counts = [arm.timed_answers for arm in timed if arm.timed_answers is not None]
+    reasons = "; ".join(left_out(counts))
+    if not any(_has_usable_answers(count) for count in counts):
+        return f"Nothing can be concluded: {reasons}."
+    undecided = (
+        f"Undecided: finding out how long {people.lower()} need to see an image takes more than"
+    )
+    if reasons:
+        return (
+            f"{undecided} {FEWEST_TRIALS} usable answers of each, and no participant gave so many; "
+            f"{reasons}."
+        )
+    return f"{undecided} {FEWEST_TRIALS} trials per participant."
+
+
+def _has_usable_answers(count: AnswerCounts) -> bool:
+    return count.wrong_exposures + count.unrequested < count.answers
+
+
+def _remarks(timed: list[Arm], emptied: set[str], some_measured: bool) -> list[str]:
+    """Write sentences on the timed arms of which the conclusion says nothing, or too much by itself."""
+    remarks = []
+    for arm in timed:
+        if arm.name in emptied:
+            remarks.append(
+                f"Nothing can be concluded about arm “{arm.name}”: the answers of all its participants look "
+                "careless."
+            )
+        elif some_measured and (remark := _remark(arm, alone=len(timed) == 1)):
+            remarks.append(remark)
+    if len(remarks) <= MOST_NAMED:
+        return remarks
+    return [
+        f"In {len(remarks)} of {len(timed)} timed arms there is no threshold, or few people have one, or "
+        "their answers look careless."
+    ]
+
+
+def _remark(arm: Arm, *, alone: bool) -> str | None:
+    """Write that an arm has no threshold, or that few of its participants have one; otherwise None."""
+    if arm.threshold is None:
+        counts = [arm.timed_answers] if arm.timed_answers else []
+        reasons = left_out(counts)
+        if any(map(_has_usable_answers, counts)):
+            usable = "usable answers" if reasons else "trials"
+            reasons.insert(0, f"no participant has more than {FEWEST_TRIALS} {usable}")
+        return f"Arm “{arm.name}” has no threshold: {'; '.join(reasons)}."
+    number = arm.threshold.participants
+    if number == arm.participants or (
+        number >= FEW_PARTICIPANTS and 2 * number >= arm.participants
+    ):
+        return None
+    place = "" if alone else f" in arm “{arm.name}”"
+    return (
+        f"Only {number} of {arm.participants} participants{place} {'has' if number == 1 else 'have'} more "
+        f"than {FEWEST_TRIALS} usable answers."
     )
 
 

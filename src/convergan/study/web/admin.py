@@ -82,12 +82,12 @@ def sign_in(request: Request, site: SiteDep, token: Annotated[str, Form()] = "")
 
 
 @router.post("/logout", dependencies=_OWN_FORM)
-def sign_out(site: SiteDep) -> Response:
+def sign_out(request: Request, site: SiteDep) -> Response:
     """Sign out every researcher: a copied cookie must not stay valid."""
     with site.database.writing() as session:
         session.get_one(Study, 1, with_for_update=True).sign_outs += 1
     response = RedirectResponse(f"{site.root}{_PATH}/login", 303)
-    site.cookies.drop(response, ADMIN, path=_PATH)
+    site.cookies.drop(request, response, ADMIN, path=_PATH)
     return response
 
 

@@ -27,6 +27,7 @@ from convergan.study.web.parent import end_with_parent
 from convergan.study.web.site import Site, SiteDep, open_site
 
 STUDY, KEY_FILE, ROOT = "CONVERGAN_STUDY", "CONVERGAN_STUDY_KEY", "CONVERGAN_STUDY_ROOT"
+WORKERS = "CONVERGAN_STUDY_WORKERS"
 """Environment variables that tell a server's processes what to serve."""
 
 # In each process. A request waits for the database several times, and each time for Python's interpreter lock
@@ -45,16 +46,18 @@ def app_from_environment() -> FastAPI:
     """Make the application of the study that the environment names."""
     end_with_parent()
     keys = read_key_file(Path(os.environ[KEY_FILE]))
-    return make_app(Database(os.environ[STUDY], existing=True), keys, os.environ[ROOT])
+    database = Database(os.environ[STUDY], existing=True)
+    return make_app(database, keys, os.environ[ROOT], int(os.environ[WORKERS]))
 
 
-def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
+def make_app(database: Database, keys: Keys, root: str = "", workers: int = 1) -> FastAPI:
     """Make the application of one study.
 
     Args:
         database: the study's database, with tables that are up to date.
         keys: the study's secrets.
         root: the path that the study is served under, such as "/turing"; "" for a whole host.
+        workers: the number of processes that serve the study, each with an application.
     """
 
     @asynccontextmanager
@@ -65,7 +68,7 @@ def make_app(database: Database, keys: Keys, root: str = "") -> FastAPI:
 
     # Without the pages that describe the interface, which load scripts from other sites.
     app = FastAPI(openapi_url=None, lifespan=until_shutdown)
-    app.state.site = site = open_site(database, keys, root)
+    app.state.site = site = open_site(database, keys, root, workers)
     app.add_middleware(Guard, site=site)
     for router in (participant.router, trials.router, admin.router, _static):
         app.include_router(router)

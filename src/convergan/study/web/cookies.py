@@ -38,10 +38,11 @@ class Cookies:
     def read(self, headers: Headers, kind: str) -> str:
         """Return the value of a cookie that a browser sent; "" without one.
 
-        The cookie's former name is read too, so that sessions continue when the server is updated.
+        Without one, the cookie of its former name is read, so that sessions continue when the server is
+        updated.
         """
         cookies = cookie_parser(headers.get("cookie", ""))
-        return cookies.get(self.name(kind)) or cookies.get(kind, "")
+        return cookies.get(self.name(kind), cookies.get(kind, ""))
 
     def keep(
         self,
@@ -65,10 +66,13 @@ class Cookies:
             secure=request.url.scheme == "https",
         )
 
-    def drop(self, response: Response, kind: str, *, path: str = "") -> None:
-        """Delete a cookie from a browser, under its former name too."""
-        for name in (self.name(kind), kind):
-            response.delete_cookie(name, path=self.root + path or "/")
+    def drop(self, request: Request, response: Response, kind: str, *, path: str = "") -> None:
+        """Empty a cookie in a browser.
+
+        It is not deleted: in its absence the cookie of its former name would count again. That one stays, as
+        another program on the host may have set it.
+        """
+        self.keep(request, response, kind, "", path=path)
 
 
 def cookies_of(keys: Keys, root: str) -> Cookies:

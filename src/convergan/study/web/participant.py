@@ -18,7 +18,7 @@ from convergan.study.collect.entry import (
 )
 from convergan.study.collect.joining import find_participant, join
 from convergan.study.collect.places import require_arm_place, require_place
-from convergan.study.collect.tasks import NoSession, answered_by, authenticated, require_time_left
+from convergan.study.collect.tasks import NoSession, authenticated, require_time_left
 from convergan.study.storage.database import Database
 from convergan.study.storage.keys import Keys
 from convergan.study.storage.schema import Study
@@ -107,8 +107,9 @@ def start(
     if agree != "yes":
         return site.page("goodbye", outcome="declined", way=entry.way)
     address = visitor_at(request.client.host) if request.client else ""
-    # Personal links, one per person, need no other limit.
-    if entry.way != "personal" and not site.new_sessions.allows(address):
+    # Links for one person need no other limit, and the researcher's none at all.
+    limited = entry.way in ("open", "prolific") and _is_new(site, entry)
+    if limited and not site.new_sessions.allows(address):
         busy = site.page("goodbye", status=429, outcome="busy", way=entry.way)
         busy.headers["Retry-After"] = "60"
         return busy
@@ -126,7 +127,7 @@ def make_room(request: Request, site: SiteDep, entry: _EntryDep) -> Response:
         return _redirect(site, "/consent")
     response = _redirect(site, "/consent?by=link")
     site.cookies.keep(request, response, ENTRY, another_person(site.keys).to_cookie(site.keys))
-    site.cookies.drop(response, SESSION)
+    site.cookies.drop(request, response, SESSION)
     return response
 
 
@@ -137,9 +138,7 @@ def study(site: SiteDep, session: SessionToken) -> Response:
     try:
         with site.database.reading() as transaction:
             participant = authenticated(transaction, session, now)
-            if answered_by(transaction, participant.id) == 0:
-                row = transaction.get_one(Study, 1)
-                require_arm_place(transaction, row, participant, now)
+            require_arm_place(transaction, transaction.get_one(Study, 1), participant, now)
     except NoSession:
         return _redirect(site, "/consent")
     if participant.finished_at is not None:
@@ -163,6 +162,15 @@ def done(site: SiteDep, session: SessionToken) -> Response:
 
 def _redirect(site: Site, path: str) -> RedirectResponse:
     return RedirectResponse(site.root + path, 303)
+
+
+def _is_new(site: Site, entry: Entry) -> bool:
+    """Return whether a person has no session yet; raise Closed if a new one cannot start."""
+    with site.database.reading() as transaction:
+        if find_participant(transaction, entry) is not None:
+            return False
+        require_place(transaction, transaction.get_one(Study, 1), entry.way, time.time())
+        return True
 
 
 def _has_session(database: Database, token: str) -> bool:

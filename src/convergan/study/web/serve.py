@@ -12,7 +12,7 @@ import uvicorn
 from convergan.errors import UserError, shortened, system_problem
 from convergan.study.storage.keys import Keys
 from convergan.study.storage.opening import open_with_keys
-from convergan.study.web.app import KEY_FILE, ROOT, STUDY
+from convergan.study.web.app import KEY_FILE, ROOT, STUDY, WORKERS
 from convergan.study.web.protocol import Prompt
 
 LOOPBACK = "127.0.0.1,::1"
@@ -111,7 +111,7 @@ def serve(
         proxies: the addresses from `trusted_proxies`, whose headers X-Forwarded-For and X-Forwarded-Proto are
             trusted for a visitor's address and for https.
     """
-    os.environ |= {STUDY: study, KEY_FILE: str(key_file), ROOT: root}
+    os.environ |= {STUDY: study, KEY_FILE: str(key_file), ROOT: root, WORKERS: str(workers)}
     _allow_connections()
     uvicorn.run(
         "convergan.study.web.app:app_from_environment",

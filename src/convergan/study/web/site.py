@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
 from convergan.page.environment import templates
+from convergan.study.collect.places import places_of
 from convergan.study.design.plan import Plan
 from convergan.study.storage.database import Database
 from convergan.study.storage.keys import Keys
@@ -17,8 +18,10 @@ from convergan.study.storage.schema import Study
 from convergan.study.web.cookies import ENTRY, SESSION, Cookies, cookies_of
 from convergan.study.web.limits import Limit
 
-# New sessions from one address, by links that many people have: at once, then per second. A class fits.
-_SESSIONS_LIMIT = (60, 0.2)
+# New sessions from one address, by links that many people have: at once, as a share of all places and within
+# bounds, then per second. One visitor must not fill a study in a moment.
+_SHARE_AT_ONCE, _FEWEST_AT_ONCE, _MOST_AT_ONCE = 0.25, 4, 60
+_SESSIONS_A_SECOND = 1 / 60
 
 _TEMPLATES = templates("convergan.study.web")
 
@@ -63,10 +66,11 @@ class Site:
         return sha256("".join(map(str, sorted(self.assets.items()))).encode()).hexdigest()[:12]
 
 
-def open_site(database: Database, keys: Keys, root: str = "") -> Site:
-    """Read from a study's database what never changes."""
+def open_site(database: Database, keys: Keys, root: str = "", workers: int = 1) -> Site:
+    """Read from a study's database what never changes; `workers` is the number of processes that serve it."""
     with database.reading() as session:
         study = session.get_one(Study, 1)
+        places = places_of(session)
     return Site(
         database=database,
         keys=keys,
@@ -76,8 +80,14 @@ def open_site(database: Database, keys: Keys, root: str = "") -> Site:
         content_length=study.content_length,
         root=root,
         cookies=cookies_of(keys, root),
-        new_sessions=Limit(*_SESSIONS_LIMIT),
+        new_sessions=_sessions_limit(places, workers),
     )
+
+
+def _sessions_limit(places: int, workers: int) -> Limit:
+    """Divide the limit on new sessions from one address among the processes."""
+    at_once = min(_MOST_AT_ONCE, max(_FEWEST_AT_ONCE, int(_SHARE_AT_ONCE * places)))
+    return Limit(max(1, at_once // workers), _SESSIONS_A_SECOND / workers)
 
 
 # Asynchronous: FastAPI would wait for one of the few threads to call plain functions.

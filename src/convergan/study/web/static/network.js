@@ -17,7 +17,7 @@ export class SessionOver extends Final {}
 // The session has continued elsewhere: in another tab, or with an answer that arrived after all.
 export class Outdated extends Final {}
 
-// All places were taken before the first answer.
+// All places were taken before the first answer that counts.
 export class Full extends Final {}
 
 // Any other request that the server, or a proxy in front of it, does not accept.
