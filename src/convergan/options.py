@@ -329,10 +329,10 @@ def _first_message(complaint: str, words: list[str]) -> str:
 
 def _is_near(word: str, option: str) -> bool:
     """True if a word is not the option, but is spelled like it or, if it is nested, like its last part."""
-    given, name = word.partition("=")[0].replace("_", "-"), option.removeprefix("--")
-    if not given.startswith("--") or word == option:
+    spelling, name = word.partition("=")[0].replace("_", "-"), option.removeprefix("--")
+    if not spelling.startswith("--") or word == option:
         return False
-    return bool(get_close_matches(given[2:], (name, name.rpartition(".")[2]), 1))
+    return bool(get_close_matches(spelling[2:], (name, name.rpartition(".")[2]), 1))
 
 
 _MOST_CHOICES = 8

@@ -34,5 +34,5 @@ def test_enough_images_are_not_warned_of() -> None:
     assert few_tests(ENOUGH, held_out=True, folds=0) is None
     assert few_tests(0, held_out=True, folds=0) is None, "a run without tests"
     assert few_tests(ENOUGH - 1, held_out=True, folds=0) is not None
-    one = few_tests(1, held_out=True, folds=0)
-    assert one is not None and one.message.startswith("1 held-out label measures ")
+    single = few_tests(1, held_out=True, folds=0)
+    assert single is not None and single.message.startswith("1 held-out label measures ")

@@ -236,13 +236,13 @@ def test_the_arms_are_a_table_that_fits_in_80_columns() -> None:
     assert "intervals: Wilson, 95 %" in text
 
 
-def planned_run(console: Console, *, told: bool) -> RunProgress:
+def planned_run(console: Console, *, plan_printed: bool) -> RunProgress:
     """The progress of two arms of 100 steps, planned to take 1 s and 0.5 s a step."""
     entries = [
         ProgressEntry(title=f"{arm}: epoch", epochs=10, steps=100, step_cost=seconds)
         for arm, seconds in (("consistency", 1.0), ("baseline", 0.5))
     ]
-    return RunProgress(console, entries, planned=True, told=told)
+    return RunProgress(console, entries, planned=True, plan_printed=plan_printed)
 
 
 def test_a_planned_run_has_one_estimate_which_a_slow_start_does_not_change(
@@ -250,7 +250,7 @@ def test_a_planned_run_has_one_estimate_which_a_slow_start_does_not_change(
 ) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), width=80)
-    run = planned_run(console, told=True)
+    run = planned_run(console, plan_printed=True)
     progress = run.training(0)
     progress.begins_after(0)
     # Five times as slow, for one epoch.
@@ -268,22 +268,22 @@ def test_a_planned_run_has_one_estimate_which_a_slow_start_does_not_change(
 def test_steps_that_stay_slower_than_planned_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), width=80)
-    run = planned_run(console, told=True)
+    run = planned_run(console, plan_printed=True)
     train_one(run, clock, 0, epochs=10, steps=10, seconds=3)
     train_one(run, clock, 1, epochs=10, steps=10, seconds=1.5)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    told = [line for line in lines if "planned" in line]
+    sentences = [line for line in lines if "planned" in line]
     # After three epochs there are 70 steps of 3 s and 100 of 1.5 s left: 6 min.
-    assert told == [
+    assert sentences == [
         "steps take 3.0 times as long as planned, as on a busy machine: about 6 min left"
     ]
-    assert len(told[0]) <= 80
+    assert len(sentences[0]) <= 80
 
 
 def test_a_resumed_run_tells_the_rest_of_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), width=80)
-    progress = planned_run(console, told=False).training(0)
+    progress = planned_run(console, plan_printed=False).training(0)
     progress.begins_after(8)
     for done in range(81, 91):
         clock.now += 5

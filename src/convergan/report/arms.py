@@ -123,7 +123,7 @@ class HeldOut(Protocol):
     def held_out_size(self) -> int | None: ...
 
 
-def reason(saved: HeldOut, arms: Sequence[HeldOut], images: str) -> str:
+def choice_reason(saved: HeldOut, arms: Sequence[HeldOut], images: str) -> str:
     """The reason why an arm is saved, from errors on held-out images; empty without any.
 
     Args:
@@ -146,5 +146,5 @@ def choice(arms: Sequence[ArmSummary]) -> str:
     saved = saved_arm(arms)
     if saved is None:
         return ""
-    why = reason(saved, arms, "labelled images held out for this choice")
-    return f"{arm_title(saved.name)} is saved{f': {why}' if why else ''}."
+    reason = choice_reason(saved, arms, "labelled images held out for this choice")
+    return f"{arm_title(saved.name)} is saved{f': {reason}' if reason else ''}."

@@ -141,18 +141,18 @@ class RunProgress:
         trainings: Sequence[ProgressEntry],
         *,
         planned: bool = False,
-        told: bool = False,
+        plan_printed: bool = False,
     ) -> None:
         """Args:
         console: console to print to.
         trainings: all trainings of the run, in their order.
         planned: True if their `step_cost` is the duration of a step in seconds, as measured for a plan.
-        told: True if the plan, with its estimate of the time, has been printed.
+        plan_printed: True if the plan, with its estimate of the time, has been printed.
         """
         self.console, self._trainings = console, list(trainings)
         self.left = TimeLeft(self._trainings, planned=planned)
         self.log = LogRate(at_once=True)
-        self._told_time, self._told_slow = told, False
+        self._told_time, self._told_slow = plan_printed, False
         self._start = time.monotonic()
 
     def training(self, number: int, entry: ProgressEntry | None = None) -> "Progress":

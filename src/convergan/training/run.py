@@ -302,7 +302,9 @@ def _run(
         folder=folder,
         options=request.options,
         origin=_origin(preparation),
-        progress=RunProgress(request.console, entries, planned=planned, told=planned and is_new),
+        progress=RunProgress(
+            request.console, entries, planned=planned, plan_printed=planned and is_new
+        ),
         step_seconds=step_costs,
         stop_requested=lambda: False,
     )

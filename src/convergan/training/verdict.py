@@ -7,7 +7,7 @@ import numpy as np
 from convergan.page.words import is_no_evidence, percent
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import COMPOSED, CONSISTENCY, GAN
-from convergan.report.arms import reason
+from convergan.report.arms import choice_reason
 from convergan.runs.results import ArmResult, Decision, Results
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.paired import mcnemar_p_value
@@ -168,14 +168,14 @@ def _ranking(
 
 def _choice(results: Results, saved: ArmResult, leader: ArmResult) -> str:
     """Clause about the saved arm, which is not the one with the lowest error rate, and the reason."""
-    whose = ", the recipe's own" if saved.name == results.arms[0].name else ""
-    subject = f"the model that is saved is {arm_phrase(saved.name)}{whose}"
+    origin = ", the recipe's own" if saved.name == results.arms[0].name else ""
+    subject = f"the model that is saved is {arm_phrase(saved.name)}{origin}"
     if results.tested_on_held_out:
         p_value = results.p_value_between(saved.name, leader.name)
         if p_value >= SIGNIFICANCE:
             return f"{subject}: {results.test_size:,} held-out labels cannot tell the two apart"
-    why = reason(saved, results.arms, "held-out labels")
-    return f"{subject}: {why}" if why else subject
+    reason = choice_reason(saved, results.arms, "held-out labels")
+    return f"{subject}: {reason}" if reason else subject
 
 
 def _labels(results: Results) -> str:
