@@ -278,7 +278,7 @@ def test_a_rehearsal_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
     data, console = squares(with_test=False), Console(file=text, width=80)
     rehearse(replace(SMALL, minutes=2), data=data, console=console)
     output = text.getvalue()
-    assert "minutes in all" in output and "nothing was trained (--dry-run)" in output
+    assert "all labels: steps" in output and "nothing was trained (--dry-run)" in output
     assert "2 arms: gan, baseline; 3 trainings" in output
     # Also where the steps are known, as in a recipe.yaml.
     text.truncate(0)
