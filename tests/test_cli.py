@@ -203,6 +203,11 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
             ["Unrecognized options: --reference, x (see convergan train digits --help)"],
         ),
         (("train", "digits", "--path", "x"), ["perhaps you meant --data.path ("]),
+        # The library's guess, --feedback, is spelled quite differently.
+        (
+            ("study", "create", "--real", "a", "--generated", "b", "--db", "x.db"),
+            ["Unrecognized options: --db, x.db (see convergan study create --help)"],
+        ),
         (("train", "digits", "--epochs"), ["--epochs: expected a value, got none"]),
         (("train", "digits", "--epochs", "2.5"), ["--epochs: expected a whole number", "got 2.5"]),
         (
@@ -417,7 +422,7 @@ def test_a_run_that_exists_is_refused_before_anything_is_loaded(trained_run: Pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1 False False\n"
-    assert "expected a new or empty folder, got a run; --resume continues it" in done.stderr
+    assert "expected a new or empty folder, got a finished run; --out DIR writes" in done.stderr
 
 
 def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

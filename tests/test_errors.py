@@ -1,9 +1,14 @@
+import shlex
+from pathlib import Path
+
 import pytest
 
+from convergan import errors
 from convergan.errors import (
     UserError,
     file_problem,
     first_of,
+    install_command,
     is_utf8,
     one_line,
     printable,
@@ -102,3 +107,24 @@ def test_a_file_is_named_where_the_system_names_it() -> None:
 
 def test_a_lone_surrogate_is_no_utf8() -> None:
     assert is_utf8("größer 馬") and not is_utf8("a\udcff")
+
+
+def test_an_extra_is_installed_from_the_checkout_that_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    checkout = tmp_path.resolve() / "my checkout"
+    package = checkout / "src" / "convergan"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(errors, "__file__", str(package / "errors.py"))
+    assert install_command("study") == "pip install 'convergan[study]'", "no pyproject.toml"
+    (checkout / "pyproject.toml").write_text("")
+    command = install_command("study")
+    assert shlex.split(command) == ["pip", "install", "-e", f"{checkout}[study]"]
+    monkeypatch.chdir(checkout)
+    assert install_command("study") == "pip install -e '.[study]'"
+
+
+def test_an_installed_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "lib" / "convergan" / "errors.py"))
+    assert install_command("study") == "pip install 'convergan[study]'"

@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from convergan import study_commands
 from convergan.cli import main
+from convergan.errors import install_command
 from convergan.study.storage.opening import open_study
 from convergan.study.storage.schema import Participant
 from drawn_images import write_folder
@@ -153,7 +154,7 @@ def test_mistakes_without_a_study_are_one_line(folder, capsys, words, expected):
 def test_a_missing_extra_is_named(study, capsys, monkeypatch):
     monkeypatch.setattr(study_commands, "find_spec", lambda name: None if name == "fastapi" else 1)
     for words in (("serve", study), ("invite", study), ("dry-run", study)):
-        assert "pip install 'convergan[study]' installs them" in failed(capsys, "study", *words)
+        assert f"{install_command('study')} installs them" in failed(capsys, "study", *words)
 
 
 def test_invitations(study, capsys):

@@ -1,10 +1,11 @@
 """Errors of the user, and exceptions of libraries, as messages of one line."""
 
+import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from reprlib import Repr
 
 _LONGEST = 300
@@ -114,6 +115,18 @@ def reading(place: object, expected: str) -> Iterator[None]:
         raise UserError(f"{place}: expected {expected}, got one too large for memory") from None
     except Exception as error:
         raise UserError(f"{place}: expected {expected}, got {system_problem(error)}") from error
+
+
+def install_command(extra: str) -> str:
+    """The command that installs the packages of an extra: `pip install -e '.[study]'` where the package runs
+    from a checkout, with the path of that from elsewhere, and `pip install 'convergan[study]'` otherwise.
+    """
+    package = Path(__file__).resolve().parent
+    checkout = package.parents[1]
+    if package != checkout / "src" / "convergan" or not (checkout / "pyproject.toml").is_file():
+        return f"pip install 'convergan[{extra}]'"
+    place = "." if Path.cwd() == checkout else str(checkout)
+    return f"pip install -e {shlex.quote(f'{place}[{extra}]')}"
 
 
 def quoted(value: object) -> str:

@@ -231,16 +231,17 @@ def parse_options(
             )
     except SystemExit as end:
         if end.code in (0, None):
-            text = _LONG_CHOICE.sub(r"{\1,...,\2}", help_text.getvalue(), count=1)
+            name = "RECIPE" if program.endswith(" train") else "COMMAND"
+            text = _LONG_CHOICE.sub(name, help_text.getvalue(), count=1)
             sys.stdout.write(_wrapped(text).replace(_COMMA, ","))
             raise
-        raise UserError(f"{_first_message(complaint.getvalue())} {see_help(program)}") from None
+        raise UserError(
+            f"{_first_message(complaint.getvalue(), words)} {see_help(program)}"
+        ) from None
 
 
-_LONG_CHOICE = re.compile(
-    r"\{([^{},\n]+),[^{}\n]{25,},([^{},\n]+)\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M
-)
-"""Names of many commands, which make a usage line longer than a terminal is wide."""
+_LONG_CHOICE = re.compile(r"\{[^{},\n]+,[^{}\n]{25,},[^{},\n]+\}(?=(?:\x1b\[[0-9;]*m)*\s*$)", re.M)
+"""Names of many commands at the end of a usage line; they are listed below it."""
 
 
 def _wrapped(text: str) -> str:
@@ -302,8 +303,9 @@ _REWORDED = (
 """Patterns of tyro's messages, and their replacements."""
 
 
-def _first_message(complaint: str) -> str:
-    """The first message in tyro's framed complaint, and its guess of the option that was meant.
+def _first_message(complaint: str, words: list[str]) -> str:
+    """The first message in tyro's framed complaint about words, and its guess of the option that was meant if
+    one of them is spelled like it.
 
     Below its title stand sentences, indented by 4 the options they are about, by 8 the help of these;
     after a rule similar options, in the same way.
@@ -320,8 +322,17 @@ def _first_message(complaint: str) -> str:
         text = re.sub(pattern, replacement, text)
     if "Perhaps you meant:" in lines:
         similar = lines[lines.index("Perhaps you meant:") + 1].split()[0].rstrip(",")
-        text += f"; perhaps you meant {similar}"
+        if any(_is_near(word, similar) for word in words):
+            text += f"; perhaps you meant {similar}"
     return shortened(text.replace(_COMMA, ","))
+
+
+def _is_near(word: str, option: str) -> bool:
+    """True if a word is not the option, but is spelled like it or, if it is nested, like its last part."""
+    spelling, name = word.partition("=")[0].replace("_", "-"), option.removeprefix("--")
+    if not spelling.startswith("--") or word == option:
+        return False
+    return bool(get_close_matches(spelling[2:], (name, name.rpartition(".")[2]), 1))
 
 
 _MOST_CHOICES = 8

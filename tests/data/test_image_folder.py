@@ -100,8 +100,13 @@ def test_empty_and_absent_folders_are_named(folder, tmp_path):
     (folder / "notes.txt").write_text("no image")
     with pytest.raises(UserError, match=r"images: expected images .*, got a folder with none"):
         opened(folder)
-    with pytest.raises(UserError, match=r"data\.path: expected a folder, got .*absent"):
+    expected = r"data\.path: expected a folder of images, got"
+    with pytest.raises(UserError, match=rf"{expected} nothing there at .*absent$"):
         opened(tmp_path / "absent")
+    with pytest.raises(
+        UserError, match=rf"{expected} a file at .*notes\.txt; name the folder with the classes$"
+    ):
+        opened(folder / "notes.txt")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from convergan.cli import _parse, main
+from convergan.errors import install_command
 from convergan.experiments.plan import Plan
 from convergan.experiments.reproduce import Resources
 from convergan.experiments.store import Store
@@ -297,7 +298,9 @@ def test_a_cluster_that_is_not_there_is_one_line(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main([*words, "--labels", "20", "--seeds", "1", "--cluster", "auto"]) == 1
     line = capsys.readouterr().err
-    assert "cluster: expected the extra [cluster], pip install 'convergan[cluster]'" in line
+    assert (
+        f"cluster: expected the extra [cluster], {install_command('cluster')}, got no ray" in line
+    )
 
 
 def test_the_documented_commands_are_understood() -> None:

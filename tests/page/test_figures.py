@@ -3,7 +3,7 @@ import re
 import matplotlib
 import pytest
 
-from convergan.page.figures import Line, line_chart
+from convergan.page.figures import Line, line_chart, power_axis
 
 LINE = Line("any", [1, 2, 3], [0.5, 0.25, 0.1], 0)
 
@@ -61,6 +61,15 @@ def test_small_numbers_on_an_axis_keep_their_digits() -> None:
     svg = line_chart([falling], name="one", x_label="epoch", y_label="loss", log=True)
     ticks = set(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
     assert {"0.001", "0.0001"} <= ticks and "0.00" not in ticks
+
+
+def test_numbers_on_an_axis_have_one_form() -> None:
+    falling = Line("loss", [1, 2, 3], [1.0, 1e-2, 1e-6], 0)
+    svg = line_chart([falling], name="one", x_label="epoch", y_label="loss", log=True)
+    ticks = set(re.findall(r"<text[^>]*>([^<]*)</text>", svg)) - {"epoch", "loss", "1", "2", "3"}
+    assert {"10⁻⁶", "10⁻⁴", "10⁻²", "10⁰"} <= ticks
+    assert all(tick.startswith("10") for tick in ticks)
+    assert (power_axis(2e-5), power_axis(1e3)) == ("2 · 10⁻⁵", "10³")
 
 
 def test_many_lines_of_one_figure_all_look_different() -> None:

@@ -16,7 +16,9 @@ from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs
 from convergan.report.learning_curves import learning_curves
 from convergan.report.page import write_report
 from convergan.runs.epochs import EpochLine
+from convergan.runs.results import ErrorRate, Interval
 from outline import Outline, words
+from support import results_of
 
 S = "\N{NO-BREAK SPACE}"
 Render = Callable[[ReportInputs], str]
@@ -289,3 +291,42 @@ def test_arms_without_tests_have_a_table_and_no_curves(
 def test_pictures_of_a_strip_are_in_one_row() -> None:
     picture = strip_picture(np.zeros((5, 32, 48, 3), np.uint8))
     assert (picture.width, picture.height) == (5 * 48 + 4 * 2, 32)
+
+
+def on_few_labels(compared: ReportInputs) -> ReportInputs:
+    """A run of two arms whose errors on 8 of 40 labels are 3 and 2: no evidence of a difference."""
+    arms = [
+        replace(
+            arm,
+            test=ErrorRate(errors=errors, size=8, rate=errors / 8, interval=Interval(0.1, 0.8)),
+            held_out_errors=errors,
+            held_out_size=8,
+            p_value=p_value,
+            saved=p_value is None,
+        )
+        for arm, errors, p_value in zip(compared.arms[1::-1], (2, 3), (1.0, None), strict=True)
+    ]
+    results = replace(results_of(3, 2, size=8), labels=40, tested_on_held_out=True, p_value=1.0)
+    return replace(
+        compared, arms=arms, results=results, recipe={}, manifest=None, disagreements=None
+    )
+
+
+def test_a_report_on_few_labels_draws_no_conclusions(
+    render: Render, compared: ReportInputs
+) -> None:
+    text = words(render(on_few_labels(compared)))
+    assert "1 more mistake with the GAN composed with consistency than with the supervised" in text
+    assert "This is no evidence of a difference." in text
+    assert "probability 1" not in text and "p = 1" not in text.replace(S, " ")
+    assert "trained with 32 of the 40 labels, the saved one with all of them." in text, (
+        "errors are of models with fewer labels than the saved one"
+    )
+    assert "few test images 8 held-out labels measure an error rate only to about ±" in text
+    assert "--data.folds 4 tests each label once" in text.replace("\u2011", "-")
+    assert "No warnings were raised" not in text
+
+
+def test_enough_tests_and_all_labels_are_not_remarked_on(html: str) -> None:
+    text = words(html)
+    assert "few test images" not in text and "the saved one with all of them" not in text

@@ -53,6 +53,29 @@ def test_what_is_no_run_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_what_is_in_the_way_of_a_run_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("absent")
+    for name, kind in (("file", "a file"), ("link", "a link to nothing")):
+        for resume in (True, False):
+            with pytest.raises(
+                UserError, match=rf"{name}: expected a new or empty folder, got {kind}$"
+            ):
+                RunFolder(tmp_path / name).require_place(resume=resume)
+
+
+def test_a_finished_run_is_not_said_to_be_continued_by_resuming(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.begin(RECIPE, resume=False)
+    folder.results.write_text("{}")
+    with pytest.raises(UserError) as error:
+        folder.require_place(resume=False)
+    assert str(error.value) == (
+        f"{tmp_path}: expected a new or empty folder, got a finished run; --out DIR writes elsewhere"
+    )
+    folder.require_place(resume=True)
+
+
 def test_a_recipe_changed_by_hand_is_noticed(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.begin(RECIPE, resume=False)

@@ -217,9 +217,11 @@ def shown_by(monkeypatch: pytest.MonkeyPatch) -> list[ProgressEntry]:
     entries: list[ProgressEntry] = []
 
     class Noted(RunProgress):
-        def __init__(self, console: Console, trainings: Sequence[ProgressEntry]) -> None:
+        def __init__(
+            self, console: Console, trainings: Sequence[ProgressEntry], **options: bool
+        ) -> None:
             entries[:] = trainings
-            super().__init__(console, trainings)
+            super().__init__(console, trainings, **options)
 
     monkeypatch.setattr("convergan.training.run.RunProgress", Noted)
     return entries
@@ -278,12 +280,12 @@ def test_a_rehearsal_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyP
     data, console = squares(with_test=False), Console(file=text, width=80)
     rehearse(replace(SMALL, minutes=2), data=data, console=console)
     output = text.getvalue()
-    assert "minutes in all" in output and "nothing was trained (--dry-run)" in output
+    assert "all labels: steps" in output and "nothing was trained (--dry-run)" in output
     assert "2 arms: gan, baseline; 3 trainings" in output
     # Also where the steps are known, as in a recipe.yaml.
     text.truncate(0)
     rehearse(PLANNED, data=data, console=console)
-    assert re.search(r"^gan +8 ", text.getvalue(), re.M)
+    assert re.search(r"^gan .* 8  ", text.getvalue(), re.M)
 
 
 def test_too_few_minutes_leave_nothing_behind(tmp_path: Path) -> None:

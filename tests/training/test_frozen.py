@@ -9,9 +9,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from convergan.data.batches import DeviceImages
+from convergan.data.image_set import data_set_from_arrays
 from convergan.data.training_data import TrainingData
 from convergan.errors import UserError
 from convergan.inference.predict import predict
+from convergan.networks import backbones
 from convergan.networks.pretrained import PretrainedDiscriminator
 from convergan.recipes.augmentation import AugmentationSettings
 from convergan.recipes.files import recipe_from_dict, recipe_to_dict, recipe_to_yaml
@@ -28,11 +30,15 @@ from convergan.training.frozen import (
     fitting_seconds,
 )
 from convergan.training.loop import Fitted, fit
+from convergan.training.preparation import prepare
 from drawn_images import CLASSES, draw
 from image_models import saved_resnet
 from support import FORMER_FOLDER
 
 CPU = torch.device("cpu")
+NO_PACKAGE = (
+    r"^frozen\.model: expected the package efficientnet_lite_pytorch .*, got no such package; pip"
+)
 SMALL = PretrainedSettings(size_px=64)
 RECIPE = replace(FORMER_FOLDER, networks=SMALL, data=replace(FORMER_FOLDER.data, flip=False))
 LABELLED, TEST = 6, 20
@@ -281,3 +287,14 @@ def test_images_that_are_all_the_same_leave_it_to_the_frequencies() -> None:
     )
     assert not weight.any()
     assert bias[1] - bias[0] == pytest.approx(np.log(2), abs=1e-3)
+
+
+def test_a_missing_package_is_told_of_the_setting_of_the_arm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The recipe's own networks are others: `networks.model` is no setting of it."""
+    monkeypatch.setattr(backbones, "find_spec", lambda name: None)
+    recipe = replace(FORMER_FOLDER, arms=("frozen",), data=replace(FORMER_FOLDER.data, flip=False))
+    data = data_set_from_arrays(IMAGES, LABELS, classes=[*CLASSES])
+    with pytest.raises(UserError, match=NO_PACKAGE):
+        prepare(recipe, data, processes=1)

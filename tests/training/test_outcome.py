@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from convergan.data.test_set import TestSet
 from convergan.runs.results import Results
-from convergan.training.outcome import ArmOutcome, Outcome, with_arms
+from convergan.training.outcome import ArmOutcome, Outcome, extremes, with_arms
 from support import results_of
 
 SIZE = 40
@@ -71,3 +71,33 @@ def test_the_images_that_errors_are_of_are_a_fact() -> None:
         arms = [arm(name, 1, held_out=held_out) for name in ("gan", "baseline")]
         assert results_with(*arms, saved="gan").tested_on_held_out == held_out
     assert not replace(results_of(3), arms=()).tested_on_held_out
+
+
+def confident(probabilities: list[float]) -> Outcome:
+    """The outcome of a classifier that is this sure of one of two classes, each on one image."""
+    size = len(probabilities)
+    images = TestSet(
+        np.zeros((size, 8, 8, 1), np.uint8),
+        np.zeros(size, dtype=np.int64),
+        names=[str(place) for place in range(size)],
+        classes=("a", "b"),
+    )
+    shares = torch.tensor([[share, 1 - share] for share in probabilities])
+    return Outcome(test_set=images, logits=shares.log(), baseline_logits=None)
+
+
+def test_few_images_are_either_certain_or_uncertain() -> None:
+    probabilities = [0.517, 0.6, 0.7, 0.8, 0.85, 0.92, 0.95, 0.99]
+    certain, uncertain = extremes([confident(probabilities)], ("a", "b"))
+    assert [prediction.name for prediction in certain] == ["7", "6", "5"], "the fourth is unsure"
+    assert [prediction.name for prediction in uncertain] == ["0", "1", "2", "3"]
+    assert extremes([confident([0.99])], ("a", "b"))[0] == []
+    folds = [confident(probabilities[:4]), confident(probabilities[4:])]
+    assert [len(part) for part in extremes(folds, ("a", "b"))] == [3, 4]
+
+
+def test_of_many_images_the_twelve_at_each_end_are_shown() -> None:
+    probabilities = np.linspace(0.5, 0.99, 100).tolist()
+    certain, uncertain = extremes([confident(probabilities)], ("a", "b"))
+    assert [prediction.name for prediction in certain] == [str(99 - i) for i in range(12)]
+    assert [prediction.name for prediction in uncertain] == [str(i) for i in range(12)]

@@ -1,5 +1,6 @@
 """The plan of a run's arms: equal time, within the minutes, the same whenever it is repeated."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -157,8 +158,16 @@ def test_the_plan_is_a_table_that_fits_in_80_columns() -> None:
     planned = planned_by_minutes(RECIPE, COSTS, WITH_TEST)
     first, header, *rows = plan_lines(planned, COSTS, WITH_TEST)
     assert first == "planned: about 10 min of training and tests"
-    assert header.split()[:2] == ["arm", "steps"]
+    assert re.split(r"  +", header) == [
+        "arm", "held out: steps", "minutes", "all labels: steps", "minutes", "in all",
+    ]  # fmt: skip
+    held_out, result = hold_out_recipe(planned, "gan").steps, planned.steps
+    assert held_out != result
+    assert rows[0].split()[1::2][:2] == [f"{held_out:,}", f"{result:,}"], "both, each by its name"
     assert [row.split()[0] for row in rows] == ["gan", "baseline", "frozen", "together"]
     assert max(map(len, (header, *rows))) <= 80
     assert float(rows[-1].split()[-1]) == pytest.approx(9.7, abs=0.1)
     assert "if chosen" in plan_lines(planned, COSTS, WITHOUT_TEST)[3]
+    folds = plan_lines(planned, COSTS, replace(WITH_TEST, folds=4))
+    assert f" 4 x {held_out:,} " in folds[2] and max(map(len, folds)) <= 80
+    assert plan_lines(planned, COSTS, Images(test=9, held_out=0, folds=0))[2].count(" - ") == 2

@@ -234,3 +234,89 @@ def test_the_arms_are_a_table_that_fits_in_80_columns() -> None:
     words = "composed 1234 10000 12.34 % 12.3 to 45.6 % 12.3 saved"
     assert " ".join(line.split()) == words
     assert "intervals: Wilson, 95 %" in text
+
+
+def planned_run(console: Console, *, plan_printed: bool) -> RunProgress:
+    """The progress of two arms of 100 steps, planned to take 1 s and 0.5 s a step."""
+    entries = [
+        ProgressEntry(title=f"{arm}: epoch", epochs=10, steps=100, step_cost=seconds)
+        for arm, seconds in (("consistency", 1.0), ("baseline", 0.5))
+    ]
+    return RunProgress(console, entries, planned=True, plan_printed=plan_printed)
+
+
+def test_a_planned_run_has_one_estimate_which_a_slow_start_does_not_change(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), width=80)
+    run = planned_run(console, plan_printed=True)
+    progress = run.training(0)
+    progress.begins_after(0)
+    # Five times as slow, for one epoch.
+    for epoch, seconds in enumerate((5, 1, 1, 1), start=1):
+        for step in range(10):
+            clock.now += seconds
+            progress.steps_done(10 * (epoch - 1) + step + 1, 100)
+        progress.epoch_ended(replace(LINE, epoch=epoch))
+        assert run.left.seconds == pytest.approx(10 * (10 - epoch) + 50)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "will take" not in text and "planned" not in text
+    assert "epoch 1/10" in text and "2 min left" in text
+
+
+def test_steps_that_stay_slower_than_planned_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), width=80)
+    run = planned_run(console, plan_printed=True)
+    train_one(run, clock, 0, epochs=10, steps=10, seconds=3)
+    train_one(run, clock, 1, epochs=10, steps=10, seconds=1.5)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    sentences = [line for line in lines if "planned" in line]
+    # After three epochs there are 70 steps of 3 s and 100 of 1.5 s left: 6 min.
+    assert sentences == [
+        "steps take 3.0 times as long as planned, as on a busy machine: about 6 min left"
+    ]
+    assert len(sentences[0]) <= 80
+
+
+def test_a_resumed_run_tells_the_rest_of_its_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), width=80)
+    progress = planned_run(console, plan_printed=False).training(0)
+    progress.begins_after(8)
+    for done in range(81, 91):
+        clock.now += 5
+        progress.steps_done(done, 100)
+    progress.epoch_ended(replace(LINE, epoch=9))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    # Ten steps of a second, and 100 of half a second.
+    assert lines[0] == "the rest of 2 trainings will take about 1 min"
+
+
+def test_the_time_left_follows_the_median_of_the_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    left = TimeLeft([ProgressEntry(title="epoch", epochs=10, steps=100)])
+    left.training_begins(0)
+    for epoch, seconds in enumerate((2, 2, 2, 40, 2)):
+        for step in range(10):
+            clock.now += seconds
+            left.steps_done(10 * epoch + step + 1)
+        left.epoch_ended()
+    assert left.seconds == pytest.approx(100)
+
+
+def test_members_that_are_trained_together_are_counted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    console = Console(file=io.StringIO(), width=80)
+    joint = ProgressEntry(title="3 members: epoch", epochs=10, steps=100, trainings=3)
+    members = [
+        ProgressEntry(title=f"member {number} of 3: epoch", epochs=10, steps=0)
+        for number in (1, 2, 3)
+    ]
+    run = RunProgress(console, [joint, *members])
+    train_one(run, clock, 0, epochs=2, steps=10, seconds=6)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[0] == "3 trainings of 10 epochs will take about 10 min in all"

@@ -328,17 +328,18 @@ def test_before_training_a_run_says_what_it_read(folder_recipe: Recipe, tmp_path
     train(folder_recipe, tmp_path / "run", console=console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert lines[:3] == [
-        "3 classes: circles 4, squares 4, stripes 4; 15 unlabelled; test 6",
+        "3 classes: circles (4), squares (4), stripes (4); 15 unlabelled; test 6",
         "32x32 px, colour",
         "1 training of 2 epochs; with a baseline",
     ]
-    assert lines[3].startswith("cpu, ")
-    assert lines[4].startswith("this training of 2 epochs will take about ")
-    assert re.fullmatch(r"epoch 1/2, losses \S+ and \S+, error \d+\.\d%, \d+ s left", lines[5])
+    assert lines[3].startswith("warning: 6 test images measure ")
+    assert lines[5].startswith("cpu, ")
+    assert lines[6].startswith("this training of 2 epochs will take about ")
+    assert re.fullmatch(r"epoch 1/2, losses \S+ and \S+, error \d+\.\d%, \d+ s left", lines[7])
     manifest = read(tmp_path / "run" / "manifest.json")
     assert (manifest["unlabelled_size"], manifest["folds"], manifest["trainings"]) == (15, 0, 1)
     text = (tmp_path / "run" / "report.html").read_text()
-    assert "circles 4, squares 4, stripes 4" in text and "32x32 px, colour" in text
+    assert "circles (4), squares (4), stripes (4)" in text and "32x32 px, colour" in text
 
 
 def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
@@ -348,11 +349,10 @@ def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
     console = Console(file=io.StringIO(), width=80)
     rehearse(folder_recipe, console=console)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert (
-        lines[0] == "3 classes: circles 8, squares 8, stripes 8; none unlabelled; test in 4 folds"
-    )
+    assert lines[0] == "3 classes: circles (8), ..., each 8; none unlabelled; test in 4 folds"
     assert lines[2].startswith("5 trainings of 2 epochs: 4 folds, then the result")
-    memory, time, last = lines[4:]
+    assert lines[3].startswith("warning: 24 held-out labels measure ")
+    memory, time, last = lines[6:]
     assert re.fullmatch(
         r"memory: about \S+ [MG]B plus the images, of the \S+ [MG]B that .+", memory
     )
@@ -375,7 +375,8 @@ def test_an_impossible_place_is_found_before_an_image_is_read(
     """The images are not even there."""
     (tmp_path / "file").write_text("")
     for out, message in (
-        (trained_run, "expected a new or empty folder, got a run; --resume"),
+        (trained_run, "expected a new or empty folder, got a finished run; --out DIR"),
+        (tmp_path / "file", "file: expected a new or empty folder, got a file$"),
         (tmp_path / "file" / "run", "out: expected a folder that can be created"),
         (tmp_path / ("x" * 300), "out: expected a folder that can be created"),
         (tmp_path / "bad\0name", "out: expected a path, got"),

@@ -61,7 +61,7 @@ def test_labels_that_are_split_are_counted_as_such() -> None:
     assert first == "2 classes: five (30), three (30); none unlabelled; test in 4 folds"
     assert second == "8x8 px, grey; 4 folds of 15 labels each"
     assert third == "5 trainings of 100 epochs: 4 folds, then the result; each with a baseline"
-    first, _, third = summary_lines(prepared(data, folds=0, validation_share=0.25))
+    first, _, third, *_ = summary_lines(prepared(data, folds=0, validation_share=0.25))
     assert first == (
         "2 classes: each 30; none unlabelled; test 12 of the labels; validation 12 of the labels"
     )
@@ -69,7 +69,7 @@ def test_labels_that_are_split_are_counted_as_such() -> None:
 
 
 def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_it() -> None:
-    data = data_of({"a": 30, "b": 31, "c": 90}, test=4)
+    data = data_of({"a": 30, "b": 31, "c": 90}, test=60)
     recipe = replace(PRESETS["digits"], labels=None)
     *_, note, _ = summary_lines(prepared(data, recipe))
     assert note == (
@@ -82,7 +82,7 @@ def test_a_class_with_few_labels_beside_another_is_named_with_what_makes_up_for_
         "unbalanced" in line
         for line in summary_lines(prepared(data, replace(recipe, objective=weighted)))
     )
-    nearly = data_of({"a": 30, "b": 31, "c": 89}, test=4)
+    nearly = data_of({"a": 30, "b": 31, "c": 89}, test=60)
     assert not any("unbalanced" in line for line in summary_lines(prepared(nearly, recipe)))
 
 
@@ -159,3 +159,19 @@ def test_steps_are_those_that_the_loop_takes() -> None:
     steps = [training.steps for training in trainings_of(preparation)]
     assert steps == [3 * 4] * 4 + [3 * 5]
     assert new_manifest(preparation, process_of()).steps == 63
+
+
+def test_few_test_images_are_warned_of_before_training() -> None:
+    folder = replace(PRESETS["folder"], labels=None)
+    recipe = replace(folder, data=replace(folder.data, flip=False))
+    labelled = {"cat": 20, "dog": 20}
+    *_, warning, advice = summary_lines(prepare(recipe, data_of(labelled), processes=1))
+    assert warning.startswith("warning: 8 held-out labels measure an error rate only to about")
+    assert "--data.folds 4" in advice and max(map(cell_len, (warning, advice))) <= 80
+    in_folds = replace(recipe, data=replace(recipe.data, folds=4))
+    *_, warning, advice = summary_lines(prepare(in_folds, data_of(labelled), processes=1))
+    assert warning.startswith("warning: 40 held-out labels") and "--data.folds" not in advice
+    *_, warning, advice = summary_lines(prepare(recipe, data_of(labelled, test=9), processes=1))
+    assert warning.startswith("warning: 9 test images") and "test set" in advice
+    for data in (data_of(labelled, test=60), data_of({"cat": 200, "dog": 200})):
+        assert "warning" not in " ".join(summary_lines(prepare(recipe, data, processes=1)))

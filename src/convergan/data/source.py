@@ -19,6 +19,7 @@ from convergan.data.undecoded import Part, Source
 from convergan.errors import UserError
 from convergan.files import cache_folder
 from convergan.images.read_images import find_in_folder
+from convergan.images.regular_files import kind_of
 from convergan.recipes.settings import DataSettings
 
 
@@ -82,7 +83,9 @@ def _find(settings: DataSettings) -> Source:
         return open_hub(settings.source)
     path = settings.path.expanduser()
     if not path.is_dir():
-        raise UserError(f"data.path: expected a folder, got {path}, which is not one")
+        kind = kind_of(path)
+        advice = "; name the folder with the classes" if kind == "a file" else ""
+        raise UserError(f"data.path: expected a folder of images, got {kind} at {path}{advice}")
     _, configuration = hub_id(settings.source)
     if configuration is not None and (path / configuration).is_dir():
         path = path / configuration

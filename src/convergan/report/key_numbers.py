@@ -2,7 +2,7 @@
 
 import math
 
-from convergan.page.words import count, number
+from convergan.page.words import chance, count, is_no_evidence, number
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.settings import FORMER_PRECISIONS
 from convergan.report.arms import Bar, arm_bars, bars, rival_of, saved_arm
@@ -58,13 +58,35 @@ def comparison(inputs: ReportInputs) -> str | None:
     return _difference(result, rival, phrase, contrast, tested(inputs))
 
 
-def chance_of_difference(inputs: ReportInputs) -> float | None:
-    """The p-value of the difference to the rival; None without a rival."""
+def chance_of_difference(inputs: ReportInputs) -> str:
+    """Sentence on the p-value of the difference to the rival; empty without a rival, or without a
+    difference.
+    """
     saved = saved_arm(inputs.arms)
+    p_value = inputs.results.p_value if inputs.results else None
     if saved is not None:
         rival = rival_of(saved, inputs.arms)
-        return rival.p_value if rival else None
-    return inputs.results.p_value if inputs.results else None
+        p_value = rival.p_value if rival else None
+    if p_value is None:
+        return ""
+    if is_no_evidence(p_value):
+        return "This is no evidence of a difference."
+    return (
+        "If both were equally good, a difference this large would arise by chance with probability"
+        f" {chance(p_value)}."
+    )
+
+
+def labels_of_tests(inputs: ReportInputs) -> str:
+    """Sentence on the labels behind the errors if the saved model has more; empty otherwise."""
+    results = inputs.results
+    if results is None or results.tested_labels == results.labels:
+        return ""
+    at_least = "at least " if results.folds and (results.test_size or 0) % results.folds else ""
+    return (
+        f"The models behind these numbers were trained with {at_least}{count(results.tested_labels)} of the"
+        f" {count(results.labels)} labels, the saved one with all of them."
+    )
 
 
 def _difference(

@@ -15,12 +15,28 @@ from convergan.recipes.arm_words import arm_title
 from convergan.report.arms import arm_rows, choice, chosen_by_tests
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
+from convergan.report.few_tests import few_tests
 from convergan.report.inputs import ReportInputs
-from convergan.report.key_numbers import chance_of_difference, comparison, facts, key_bars
+from convergan.report.key_numbers import (
+    chance_of_difference,
+    comparison,
+    facts,
+    key_bars,
+    labels_of_tests,
+)
 from convergan.report.learning_curves import learning_curves
 from convergan.report.members import averaging, member_rows
-from convergan.report.words import confidence, duration, epoch_ranges, rows, sentences, tested
+from convergan.report.words import (
+    confidence,
+    duration,
+    epoch_ranges,
+    p_in_words,
+    rows,
+    sentences,
+    tested,
+)
 from convergan.runs.epochs import HealthWarning
+from convergan.runs.results import Results
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,8 @@ class Warned:
 
     kind: str
     epochs: str
+    """Epochs of the warnings, in words; empty for a warning about the whole run."""
+
     message: str
     advice: str
 
@@ -47,6 +65,7 @@ def _render(inputs: ReportInputs) -> str:
         "arm_title": arm_title,
         "confidence": confidence,
         "duration": duration,
+        "p_in_words": p_in_words,
         "picture": single_picture,
         "strip": strip_picture,
     }
@@ -56,7 +75,8 @@ def _render(inputs: ReportInputs) -> str:
         results=inputs.results,
         bars=key_bars(inputs),
         comparison=comparison(inputs),
-        p_value=chance_of_difference(inputs),
+        chance_of_difference=chance_of_difference(inputs),
+        labels_of_tests=labels_of_tests(inputs),
         tested=tested(inputs),
         facts=facts(inputs),
         arms=arm_rows(inputs.arms),
@@ -71,7 +91,7 @@ def _render(inputs: ReportInputs) -> str:
         confusion=None
         if inputs.confusion is None
         else Confusion.from_counts(inputs.confusion, inputs.classes),
-        warned=_warned(inputs.warnings),
+        warned=[*_warned_of_tests(inputs.results), *_warned(inputs.warnings)],
         recipe=list(rows(inputs.recipe)),
         manifest=list(rows(json_values(inputs.manifest))) if inputs.manifest else [],
     )
@@ -79,6 +99,16 @@ def _render(inputs: ReportInputs) -> str:
 
 def _grid(images: np.ndarray | None) -> Picture | None:
     return grid_picture(images) if images is not None and images.size else None
+
+
+def _warned_of_tests(results: Results | None) -> list[Warned]:
+    """The warning about a test of few images, if it was one."""
+    if results is None or results.test_size is None:
+        return []
+    warning = few_tests(results.test_size, held_out=results.tested_on_held_out, folds=results.folds)
+    if warning is None:
+        return []
+    return [Warned("few test images", "", warning.message, warning.advice)]
 
 
 def _warned(warnings: list[HealthWarning]) -> list[Warned]:

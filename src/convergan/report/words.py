@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from convergan.page.words import SPACE, percent
+from convergan.page.words import SPACE, chance, is_no_evidence, percent
 from convergan.report.inputs import ReportInputs
 
 _LIST_SHOWN = 8
@@ -13,6 +13,13 @@ _LIST_SHOWN = 8
 def confidence(probability: float) -> str:
     """Format a probability, but never as "100 %": no classifier is that sure."""
     return f"over 99.9{SPACE}%" if probability > 0.9995 else percent(probability)
+
+
+def p_in_words(p_value: float) -> str:
+    """Format a p-value: "p = 0.031", "p below 0.001", "no evidence of a difference"."""
+    if is_no_evidence(p_value):
+        return "no evidence of a difference"
+    return f"p{SPACE}{'' if p_value < 0.001 else '= '}{chance(p_value)}"
 
 
 def tested(inputs: ReportInputs) -> str:

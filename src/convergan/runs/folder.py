@@ -8,6 +8,7 @@ from typing import Any
 
 from convergan.errors import UserError, is_utf8, printable, quoted, system_problem
 from convergan.files import make_folder, try_writing, write_text
+from convergan.images.regular_files import kind_of
 from convergan.recipes.files import (
     FREE_TO_CHANGE,
     first_difference,
@@ -87,12 +88,18 @@ class RunFolder:
             raise self._impossible(error) from None
         if self.recipe.exists():
             if not resume:
+                state = "a run; --resume continues it,"
+                if self.results.exists():
+                    state = "a finished run;"
                 raise UserError(
-                    f"{self.path}: expected a new or empty folder, got a run; --resume continues it, "
-                    "--out DIR writes elsewhere"
+                    f"{self.path}: expected a new or empty folder, got {state} --out DIR writes elsewhere"
                 )
             return
-        if not self.path.is_dir() or any(self._content()):
+        if not self.path.is_dir():
+            raise UserError(
+                f"{self.path}: expected a new or empty folder, got {kind_of(self.path)}"
+            )
+        if any(self._content()):
             raise UserError(
                 f"{self.path}: expected a new or empty folder, got one with other content"
             )

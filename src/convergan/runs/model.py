@@ -13,6 +13,7 @@ from torch import nn
 
 from convergan.errors import UserError, reading
 from convergan.files import make_folder, write_text
+from convergan.images.regular_files import kind_of
 from convergan.json_files import json_text, read_json_as
 from convergan.networks.build import build_discriminator, build_generator, without_memory
 from convergan.networks.closeness import ComparingDiscriminator
@@ -124,9 +125,11 @@ def load_config(run: StrPath) -> ModelConfig:
     path = folder.model / _CONFIG
     if not path.exists():
         if not folder.recipe.exists():
-            raise UserError(
-                f"{run}: expected a run folder, got none (no {folder.recipe.name} in it)"
-            )
+            if folder.path.is_dir():
+                content = f"a folder without {folder.recipe.name}"
+            else:
+                content = kind_of(folder.path)
+            raise UserError(f"{run}: expected a run folder, got {content}")
         raise UserError(
             f"{run}: expected a finished run, got one without model/; --resume finishes it"
         )
@@ -246,7 +249,9 @@ def load_generator(run: StrPath) -> Generator:
     if not config.has_generator:
         raise UserError(
             f"{run}: expected a run with a generator, got one whose losses use no generated images; "
-            "--objective.real-or-generated.weight 0.5 --objective.feature-matching.weight 1 trains one"
+            "train with --arms composed gan, which saves one if it is clearly better, or with "
+            "--objective.real-or-generated.weight 0.5 --objective.feature-matching.weight 1, "
+            "which always saves one"
         )
     network = _load(
         lambda: build_generator(config.networks, config.image_shape),

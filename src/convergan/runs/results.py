@@ -207,6 +207,15 @@ class Results:
         """Error rate of the saved classifier; None for a run that was not tested."""
         return self._error_rate(self.test_errors, self.test_error_rate, self.test_interval)
 
+    @property
+    def tested_labels(self) -> int:
+        """Number of labels that each tested classifier was trained with; of folds that differ in size, the
+        fewest. Where labels are held out for the test, fewer than `labels`, with which the result is trained.
+        """
+        if self.folds and self.test_size is not None:
+            return self.labels - -(-self.test_size // self.folds)
+        return self.labels - (self.test_size or 0) * self.tested_on_held_out
+
     def arm(self, name: str) -> ArmResult | None:
         """The result of the arm with this name; None if there is none."""
         return next((arm for arm in self.arms if arm.name == name), None)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from annotated_types import Interval
 from tyro.conf import Positional, UseAppendAction, arg, subcommand
 
-from convergan.errors import UserError, printable, shortened
+from convergan.errors import UserError, install_command, printable, shortened
 from convergan.outputs import is_standard_output
 from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
@@ -28,7 +28,7 @@ def require_extra() -> None:
     if missing:
         raise UserError(
             f"study: expected the packages of the extra [study], got none of {', '.join(missing)};"
-            " pip install 'convergan[study]' installs them"
+            f" {install_command('study')} installs them"
         )
 
 

@@ -26,6 +26,9 @@ from convergan.training.verdict import compare, decided
 REPORT_PREDICTIONS = 12
 """Number of the most certain, and of the least certain, predictions in the report."""
 
+SURE = 0.9
+"""Probability from which a prediction counts as certain. A mistake among others is no surprise."""
+
 MOST_LOOKED_AT = 10_000
 """Largest number of unlabelled images that are classified to find those worth labelling."""
 
@@ -227,7 +230,9 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
 def extremes(
     outcomes: list[Outcome], classes: tuple[str, ...]
 ) -> tuple[list[Prediction], list[Prediction]]:
-    """The most and the least certain predictions on all test images."""
+    """The most and the least certain predictions on all test images: each at most half of them, and none that
+    is less than `SURE` among the most certain.
+    """
     predictions = []
     for outcome in outcomes:
         predicted = outcome.probabilities.argmax(axis=1)
@@ -244,7 +249,12 @@ def extremes(
                 )
             )
     predictions.sort(key=lambda prediction: prediction.confidence)
-    return predictions[::-1][:REPORT_PREDICTIONS], predictions[:REPORT_PREDICTIONS]
+    certain = min(REPORT_PREDICTIONS, len(predictions) // 2)
+    uncertain = min(REPORT_PREDICTIONS, len(predictions) - certain)
+    return (
+        [prediction for prediction in predictions[::-1][:certain] if prediction.confidence >= SURE],
+        predictions[:uncertain],
+    )
 
 
 def worth_labelling(

@@ -275,8 +275,10 @@ def _epochs(recipe: Recipe, costs: Mapping[str, ArmCost], tested: int, seconds_e
 
 
 def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> list[str]:
-    """The plan as lines of a table: the steps and minutes of each arm, and their sums."""
-    rows: list[tuple[str, str, str, str, str]] = []
+    """The plan as lines of a table: the steps and minutes of each arm with held-out and with all labels, and
+    the sums of minutes.
+    """
+    rows: list[tuple[str, ...]] = []
     held_out_total, result_total = 0.0, 0.0
     times = ArmTimes(recipe, costs, images, epochs=recipe.plan.epochs or recipe.epochs)
     for name in costs:
@@ -291,18 +293,26 @@ def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> 
         rows.append(
             (
                 name,
-                f"{result.steps:,}",
+                _steps_of_folds(fold.steps, images.folds),
                 _minutes(held_out) if images.folds else "-",
+                f"{result.steps:,}",
                 _minutes(seconds) if is_trained else "if chosen",
                 _minutes(held_out + seconds * is_trained),
             )
         )
     total = held_out_total + result_total
-    header = ("arm", "steps", "held out", "all labels", "minutes in all")
+    header = ("arm", "held out: steps", "minutes", "all labels: steps", "minutes", "in all")
     rows = [header, *rows]
     if len(costs) > 1:
         rows.append(
-            ("together", "", _minutes(held_out_total), _minutes(result_total), _minutes(total))
+            (
+                "together",
+                "",
+                _minutes(held_out_total) if images.folds else "-",
+                "",
+                _minutes(result_total),
+                _minutes(total),
+            )
         )
     widths = [max(cell_len(row[column]) for row in rows) for column in range(len(header))]
     lines = [
@@ -313,6 +323,13 @@ def plan_lines(recipe: Recipe, costs: Mapping[str, ArmCost], images: Images) -> 
         for row in rows
     ]
     return [f"planned: about {approximate_duration(total)} of training and tests", *lines]
+
+
+def _steps_of_folds(steps: int, folds: int) -> str:
+    """Steps of the trainings with held-out labels: "208", of four folds "4 x 208"."""
+    if not folds:
+        return "-"
+    return f"{steps:,}" if folds == 1 else f"{folds} x {steps:,}"
 
 
 def _minutes(seconds: float) -> str:

@@ -2,6 +2,7 @@
 together.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -239,9 +240,13 @@ def _require_frozen(
 ) -> None:
     """Load the network of the arm `frozen`, which is trained last, so that its problems appear now."""
     settings = recipe.frozen.networks
-    network = PretrainedDiscriminator(settings, shape, outputs)
-    require_memory_of_frozen(network, settings, shape, device=device, processes=processes)
-    network.load_pretrained()
+    try:
+        network = PretrainedDiscriminator(settings, shape, outputs)
+        require_memory_of_frozen(network, settings, shape, device=device, processes=processes)
+        network.load_pretrained()
+    except UserError as error:
+        # The settings of these networks have another name where they belong to the arm.
+        raise UserError(re.sub(r"\bnetworks\.(?=model)", "frozen.", str(error))) from error
 
 
 def image_shape(data: DataSet) -> tuple[Literal[1, 3], int, int]:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from statistics import median
 from types import TracebackType
 
 from rich.console import Console, RenderableType
@@ -24,6 +25,13 @@ from convergan.training.verdict import baseline_name, model_name
 _EPOCHS_LOOKED_BACK = 10
 """Number of recent epochs from which the speed is estimated: the machine may have become busier since the
 start."""
+
+_FEWEST_EPOCHS = 3
+"""Number of epochs from which their median replaces the speed that was planned."""
+
+_SLOWER = 1.5
+"""Ratio of a step's duration to the planned one from which the run says that it takes longer than planned. A
+plan counts tests, at most a twentieth, apart from steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,36 +58,61 @@ class ProgressEntry:
 
 
 class TimeLeft:
-    """Estimate of the remaining time of all trainings of a run, from the speed of the last epochs."""
+    """Estimate of the remaining time of all trainings of a run, from the median speed of the last epochs.
 
-    def __init__(self, trainings: list[ProgressEntry]) -> None:
+    A single slow epoch, such as the first, in which memory is allocated, does not change the median. Until
+    `_FEWEST_EPOCHS` epochs have been measured, a plan's own speed counts if there is one.
+    """
+
+    def __init__(self, trainings: list[ProgressEntry], *, planned: bool = False) -> None:
         """Args:
         trainings: all trainings of the run, in their order.
+        planned: True if their `step_cost` is the duration of a step in seconds, as measured for a plan.
         """
-        self._trainings = trainings
+        self._trainings, self._planned = trainings, planned
         self._number = 0
         self._done = 0
-        self._marks: deque[tuple[float, int]] = deque(maxlen=_EPOCHS_LOOKED_BACK + 1)
-        """Times, and the numbers of steps that this process had done by then."""
-        self._process_steps = 0
+        self._paces: deque[float] = deque(maxlen=_EPOCHS_LOOKED_BACK)
+        """Seconds per unit of cost in each epoch that this process has trained."""
+        self._steps = 0
+        """Steps that this process has taken in the current epoch."""
         self._start: float | None = None
+        """Time at which it began the current epoch."""
 
     def training_begins(self, number: int) -> None:
         """Start the clock of training `number`, counted from 0, when it begins or is resumed."""
-        self._number, self._done, self._start = number, 0, time.monotonic()
-        # Time between two trainings must not count for the next.
-        self._marks.clear()
+        self._number, self._done, self._steps = number, 0, 0
+        self._start = time.monotonic()
 
     def steps_done(self, done: int) -> None:
         """Set the number of steps done in the training, which is lower after a return to a checkpoint."""
-        if not self._marks and self._start is not None:
-            self._marks.append((self._start, self._process_steps))
-        self._process_steps += max(done - self._done, 1) if self._done else 1
+        self._steps += max(done - self._done, 1) if self._done else 1
         self._done = done
 
     def epoch_ended(self) -> None:
-        """Record the time at which an epoch ends."""
-        self._marks.append((time.monotonic(), self._process_steps))
+        """Record the speed of an epoch that ends."""
+        if (pace := self._pace_of_epoch) is not None:
+            self._paces.append(pace)
+        self._start, self._steps = time.monotonic(), 0
+
+    @property
+    def _pace_of_epoch(self) -> float | None:
+        """Seconds per unit of cost in the current epoch; None before its first step."""
+        cost = self._steps * self._trainings[self._number].step_cost
+        return (time.monotonic() - self._start) / cost if cost and self._start is not None else None
+
+    @property
+    def _pace(self) -> float | None:
+        """Seconds per unit of cost; None if nothing has been measured."""
+        if self._paces and not (self._planned and len(self._paces) < _FEWEST_EPOCHS):
+            return median(self._paces)
+        return 1.0 if self._planned else self._pace_of_epoch
+
+    @property
+    def times_planned(self) -> float | None:
+        """Duration of steps in multiples of the planned one; None without a plan or too few epochs."""
+        enough = self._planned and len(self._paces) >= _FEWEST_EPOCHS
+        return median(self._paces) if enough else None
 
     @property
     def seconds(self) -> float | None:
@@ -88,18 +121,13 @@ class TimeLeft:
         remaining = (now.steps - self._done) * now.step_cost + sum(
             training.cost for training in later
         )
-        if not self._marks:
-            return None
-        first_time, first_steps = self._marks[0]
-        steps = self._process_steps - first_steps
-        if not steps:
-            return None
-        return remaining * (time.monotonic() - first_time) / (steps * now.step_cost)
+        pace = self._pace
+        return None if pace is None else remaining * pace
 
     @property
     def trainings(self) -> int:
         """Number of trainings that are not finished, including the current one."""
-        return len(self._trainings) - self._number
+        return sum(entry.trainings for entry in self._trainings[self._number :] if entry.steps)
 
 
 class RunProgress:
@@ -107,15 +135,24 @@ class RunProgress:
     minute.
     """
 
-    def __init__(self, console: Console, trainings: Sequence[ProgressEntry]) -> None:
+    def __init__(
+        self,
+        console: Console,
+        trainings: Sequence[ProgressEntry],
+        *,
+        planned: bool = False,
+        plan_printed: bool = False,
+    ) -> None:
         """Args:
         console: console to print to.
         trainings: all trainings of the run, in their order.
+        planned: True if their `step_cost` is the duration of a step in seconds, as measured for a plan.
+        plan_printed: True if the plan, with its estimate of the time, has been printed.
         """
         self.console, self._trainings = console, list(trainings)
-        self.left = TimeLeft(self._trainings)
+        self.left = TimeLeft(self._trainings, planned=planned)
         self.log = LogRate(at_once=True)
-        self._told_time = False
+        self._told_time, self._told_slow = plan_printed, False
         self._start = time.monotonic()
 
     def training(self, number: int, entry: ProgressEntry | None = None) -> "Progress":
@@ -125,8 +162,17 @@ class RunProgress:
         return Progress(self, number, self._trainings[number])
 
     def tell_time(self, *, resumed: bool) -> None:
-        """Print the estimated time of all remaining trainings, once, at the end of an epoch."""
+        """Print the estimated time of all remaining trainings at the end of an epoch: once, unless it was
+        told with the plan, and again if steps take much longer than planned.
+        """
         seconds, trainings = self.left.seconds, self.left.trainings
+        times = self.left.times_planned
+        if seconds and times is not None and times > _SLOWER and not self._told_slow:
+            self._told_time = self._told_slow = True
+            self.say(
+                f"steps take {times:.1f} times as long as planned, as on a busy machine: about"
+                f" {approximate_duration(seconds)} left"
+            )
         if self._told_time or not seconds:
             return
         self._told_time = True

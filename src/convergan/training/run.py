@@ -235,7 +235,7 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
             if is_ensemble(preparation.recipe):
                 results = _run_members(device, folder, preparation, request)
             else:
-                results = _run(device, folder, preparation, request)
+                results = _run(device, folder, preparation, request, is_new=begun is None)
     if rank() == 0:
         print_verdict(console, results, verdict_sentence(results), str(folder.report))
     return results
@@ -287,18 +287,24 @@ def _run(
     folder: RunFolder,
     preparation: Preparation,
     request: _Request,
+    *,
+    is_new: bool,
 ) -> Results:
     """Train the folds and arms, if any, then the model that is saved; write everything except the
     checkpoints.
     """
-    step_costs = step_costs_of(preparation, from_rank_zero(folder.read_manifest).step_seconds or {})
+    measured = from_rank_zero(folder.read_manifest).step_seconds or {}
+    step_costs = step_costs_of(preparation, measured)
+    planned = bool(step_costs) and step_costs == measured
     entries = [progress_entry(training, step_costs) for training in trainings_of(preparation)]
     trainer = Trainer(
         device=device,
         folder=folder,
         options=request.options,
         origin=_origin(preparation),
-        progress=RunProgress(request.console, entries),
+        progress=RunProgress(
+            request.console, entries, planned=planned, plan_printed=planned and is_new
+        ),
         step_seconds=step_costs,
         stop_requested=lambda: False,
     )
@@ -348,6 +354,14 @@ def _run_members(
         for title in titles
         for training in trainings_of(preparations[0])
     ]
+    if jointly:
+        # The members have nothing left to do after their joint training.
+        entries = [
+            replace(entry, trainings=count)
+            if place < trainings_per_member
+            else replace(entry, steps=0)
+            for place, entry in enumerate(entries)
+        ]
     progress = RunProgress(request.console, entries)
     trainers = [
         Trainer(

@@ -12,6 +12,7 @@ from convergan.page.words import approximate_duration
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
 from convergan.recipes.members import is_ensemble, member_recipes
+from convergan.report.few_tests import few_tests
 from convergan.training.cost import Cost
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -32,7 +33,8 @@ _SKIPPED_SHOWN = 5
 
 
 def summary_lines(preparation: Preparation) -> list[str]:
-    """Three lines: classes, labels and test images; size and colour of the images; the trainings.
+    """Three lines: classes, labels and test images; size and colour of the images; the trainings. A warning
+    about few test images follows if there is one.
 
     The first is like `2 classes: five 30, three 30; 50 unlabelled; test 60`. Notes follow on the second line
     or, if they do not fit, each on a line of its own.
@@ -41,7 +43,19 @@ def summary_lines(preparation: Preparation) -> list[str]:
     notes = _notes(preparation)
     joined = "; ".join([facts, *notes])
     lines = [joined] if cell_len(joined) <= WIDTH else [facts, *notes]
-    return [_first_line(preparation), *lines, _trainings(preparation)]
+    return [_first_line(preparation), *lines, _trainings(preparation), *test_warning(preparation)]
+
+
+def test_warning(preparation: Preparation) -> list[str]:
+    """Lines with a warning if errors are counted on few images, and advice; none if they are enough."""
+    data, folds = preparation.data, preparation.folds
+    if data.test is not None:
+        size = len(data.test)
+    else:
+        size = sum(len(fold.held_out) for fold in folds) or len(preparation.split.held_out)
+    held_out = data.test is None
+    warning = few_tests(size, held_out=held_out, folds=preparation.fold_count * held_out)
+    return [] if warning is None else [f"warning: {warning.message};", warning.advice]
 
 
 def rehearsal_lines(

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from convergan.errors import UserError
+from convergan.errors import UserError, install_command
 from convergan.runs.epochs import EpochLine
 
 
@@ -12,7 +12,7 @@ def require_tensorboard() -> None:
     if find_spec("tensorboard") is None:
         raise UserError(
             "logger: expected TensorBoard for `tensorboard`, got no such package; "
-            "pip install 'convergan[tensorboard]'"
+            f"{install_command('tensorboard')}"
         )
 
 

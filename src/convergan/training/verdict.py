@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convergan.page.words import percent
+from convergan.page.words import is_no_evidence, percent
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import COMPOSED, CONSISTENCY, GAN
-from convergan.runs.results import Decision, Results
+from convergan.report.arms import choice_reason
+from convergan.runs.results import ArmResult, Decision, Results
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.paired import mcnemar_p_value
 
@@ -54,7 +55,7 @@ def verdict_sentence(results: Results) -> str:
         )
     kind = _test_images(results)
     error_rate = percent(test.rate, size=test.size)
-    labels = f"With {results.labels:,} labels, the "
+    labels = f"{_labels(results)}, the "
     if baseline is None or results.decision is None or results.p_value is None:
         sentence = (
             f"{labels}{model_name(results)} misclassifies {error_rate} of {test.size:,} {kind}."
@@ -71,7 +72,7 @@ def verdict_sentence(results: Results) -> str:
     verdict = {
         "helped": f"{numbers}: {cause} helped ({chance}).",
         "hurt": f"{numbers}: {cause} hurt ({chance}); {saved} is saved nevertheless.",
-        "undecided": f"{numbers}; undecided: a difference this small may be chance ({chance}).",
+        "undecided": f"{numbers}; undecided: {_undecided(results.p_value)}.",
     }[results.decision]
     return verdict + _members_sentence(results)
 
@@ -110,28 +111,79 @@ def _has_gan(results: Results) -> bool:
 
 
 def _verdict_of_arms(results: Results) -> str:
-    """Sentences about the errors and minutes of the arms, the best arm, and the contribution of the GAN."""
+    """Sentences about the errors and minutes of the arms, the best arm, the contribution of the GAN, and the
+    saved arm.
+    """
     size = results.test_size or 1
     # The first of equals is the recipe's own arm, or the one that comes first in the recipe.
     arms = sorted(results.arms, key=lambda arm: arm.test_errors)
-    best, *other_arms = arms
     arm_clauses = [
-        f"{arm_phrase(arm.name)} {'misclassifies ' if arm is best else ''}"
+        f"{arm_phrase(arm.name)} {'misclassifies ' if arm is arms[0] else ''}"
         f"{percent(arm.test_error_rate, size=size)}"
-        f"{f' of {size:,} {_test_images(results)}' if arm is best else ''} ({arm.minutes:.1f} min)"
+        f"{f' of {size:,} {_test_images(results)}' if arm is arms[0] else ''} ({arm.minutes:.1f} min)"
         for arm in arms
     ]
-    first = f"With {results.labels:,} labels, {', '.join(arm_clauses)}."
-    clauses = [_comparison(results, best.name, arm.name, size) for arm in other_arms]
-    second = f"The best is {arm_phrase(best.name)}, {_joined(clauses)}"
+    first = f"{_labels(results)}, {', '.join(arm_clauses)}."
+    leaders = [arm for arm in arms if arm.test_errors == arms[0].test_errors]
+    second = _ranking(results, leaders, arms[len(leaders) :], size)
     composed, consistency = results.arm(COMPOSED), results.arm(CONSISTENCY)
     if composed is not None and consistency is not None:
         second += f"; {_gan_clause(results, composed.test_errors - consistency.test_errors)}"
-    if results.saved_arm not in (None, best.name):
-        held_out = any(arm.held_out_size for arm in results.arms)
-        origin = "chosen by the held-out labels" if held_out else "the recipe's own"
-        second += f"; the model that is saved is {arm_phrase(results.saved_arm)}, {origin}"
+    saved = results.arm(results.saved_arm or "")
+    if saved is not None and saved not in leaders:
+        second += f"; {_choice(results, saved, leaders[0])}"
     return f"{first} {second}."
+
+
+def _ranking(
+    results: Results, leaders: list[ArmResult], other_arms: list[ArmResult], size: int
+) -> str:
+    """Clause about the arms with the fewest errors and their lead, which is called the best only where no
+    comparison may be chance.
+    """
+    names = _joined([arm_phrase(arm.name) for arm in leaders])
+    # Of several leaders, the one that is least clearly ahead.
+    p_values = [
+        max(results.p_value_between(leader.name, arm.name) for leader in leaders)
+        for arm in other_arms
+    ]
+    points = [
+        f"{100 * (arm.test_errors - leaders[0].test_errors) / size:.{2 if size >= 2000 else 1}f} points"
+        for arm in other_arms
+    ]
+    if len(leaders) == 1 and all(p_value < SIGNIFICANCE for p_value in p_values):
+        leads = [
+            f"{lead} better than {arm_phrase(arm.name)} ({_chance(p_value)})"
+            for lead, arm, p_value in zip(points, other_arms, p_values, strict=True)
+        ]
+        return f"The best is {names}, {_joined(leads)}"
+    clauses = [
+        f"{lead} below that of {arm_phrase(arm.name)} ({_caution(p_value)})"
+        for lead, arm, p_value in zip(points, other_arms, p_values, strict=True)
+    ]
+    verb = "has" if len(leaders) == 1 else "share"
+    sentence = f"{names} {verb} the lowest error rate{f', {_joined(clauses)}' if clauses else ''}"
+    return sentence[0].upper() + sentence[1:]
+
+
+def _choice(results: Results, saved: ArmResult, leader: ArmResult) -> str:
+    """Clause about the saved arm, which is not the one with the lowest error rate, and the reason."""
+    origin = ", the recipe's own" if saved.name == results.arms[0].name else ""
+    subject = f"the model that is saved is {arm_phrase(saved.name)}{origin}"
+    if results.tested_on_held_out:
+        p_value = results.p_value_between(saved.name, leader.name)
+        if p_value >= SIGNIFICANCE:
+            return f"{subject}: {results.test_size:,} held-out labels cannot tell the two apart"
+    reason = choice_reason(saved, results.arms, "held-out labels")
+    return f"{subject}: {reason}" if reason else subject
+
+
+def _labels(results: Results) -> str:
+    """Phrase for the labels that the tested classifiers were trained with, at the start of a sentence."""
+    tested = results.tested_labels
+    if tested == results.labels:
+        return f"With {results.labels:,} labels"
+    return f"With {tested:,} of {results.labels:,} labels"
 
 
 def _test_images(results: Results) -> str:
@@ -139,19 +191,6 @@ def _test_images(results: Results) -> str:
     if results.folds:
         return "labelled images by cross-validation"
     return "held-out labels" if results.tested_on_held_out else "test images"
-
-
-def _comparison(results: Results, best: str, rival: str, size: int) -> str:
-    """Clause that compares two arms: `10.2 points better than the supervised baseline (p < 0.001)`."""
-    first, second = results.arm(best), results.arm(rival)
-    assert first is not None and second is not None
-    p_value = results.p_value_between(best, rival)
-    fewer_errors = second.test_errors - first.test_errors
-    if not fewer_errors:
-        return f"as good as {arm_phrase(rival)}"
-    points = f"{100 * fewer_errors / size:.{2 if size >= 2000 else 1}f} points"
-    by_chance = ", which may be chance" if p_value >= SIGNIFICANCE else ""
-    return f"{points} better than {arm_phrase(rival)} ({_chance(p_value)}{by_chance})"
 
 
 def _gan_clause(results: Results, more_errors: int) -> str:
@@ -167,6 +206,19 @@ def _gan_clause(results: Results, more_errors: int) -> str:
 
 def _joined(words: list[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _undecided(p_value: float) -> str:
+    if is_no_evidence(p_value):
+        return "no evidence of a difference"
+    return f"a difference this small may be chance ({_chance(p_value)})"
+
+
+def _caution(p_value: float) -> str:
+    """P-value of a difference in the errors, with a warning where it may be chance."""
+    if is_no_evidence(p_value):
+        return "no evidence of a difference"
+    return _chance(p_value) + (", which may be chance" if p_value >= SIGNIFICANCE else "")
 
 
 def _chance(p_value: float) -> str:

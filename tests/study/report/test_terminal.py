@@ -1,4 +1,5 @@
 import io
+import re
 from dataclasses import replace
 
 import pytest
@@ -48,7 +49,8 @@ def test_long_names_and_titles_of_columns_are_not_cut(
     findings = replace(original, arms=arms, comparisons=[comparison])
     text = printed(replace(report, findings=findings))
     assert "…" not in text and max(map(len, text.splitlines())) <= 80
-    assert "5 points  alpha  learning  conclusion" in text
+    assert re.search(r"points of +accuracy, 2nd", text), "learning is said in words"
+    assert re.search(r"chance +alpha +half − 1st +conclusion", text)
 
 
 def test_the_verdict_ends_it(report: StudyReport) -> None:
@@ -134,4 +136,13 @@ def test_nothing_about_exposures_in_an_untimed_report(
 def test_columns_that_stay_are_whole_where_others_are_left_out(report: StudyReport) -> None:
     arms = [replace(arm, agreement=None) for arm in report.findings.arms]
     text = printed(replace(report, findings=replace(report.findings, arms=arms)))
-    assert "learning  conclusion" in text and "…" not in text
+    assert "half − 1st  conclusion" in text and "…" not in text
+
+
+def test_numbers_of_the_conclusion_say_what_they_are(report: StudyReport) -> None:
+    text = printed(report)
+    for arm in report.findings.arms:
+        assert arm.equivalence and arm.learning and arm.learning.gain
+        gain = f"{100 * arm.learning.gain.value:+.1f} points".replace("-", "−")
+        [line] = [line for line in text.splitlines() if gain in line]
+        assert line.startswith(arm.name) and re.search(r"\bp\s(=|below)\s", line)

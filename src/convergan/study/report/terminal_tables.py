@@ -13,6 +13,7 @@ from convergan.study.report.formats import (
     interval,
     milliseconds,
     milliseconds_interval,
+    p_words,
     points,
     points_interval,
     times,
@@ -87,16 +88,20 @@ def _short(share: Estimate | None) -> str:
 
 def conclusion_table(findings: Findings) -> Table:
     table = _table(
-        "arm", f"p within\n{100 * findings.margin:g} points", "alpha", "learning", "obvious\nfakes"
+        "arm",
+        f"within {100 * findings.margin:g}\npoints of\nchance",
+        "alpha",
+        "accuracy, 2nd\nhalf − 1st",
+        "obvious\nfakes",
     )
     table.add_column("conclusion")
     for arm in findings.arms:
         gain = arm.learning.gain if arm.learning else None
         table.add_row(
             escape(arm.name),
-            NO_VALUE if arm.equivalence is None else chance(arm.equivalence.p_value),
+            NO_VALUE if arm.equivalence is None else p_words(arm.equivalence.p_value),
             NO_VALUE if arm.agreement is None else index(arm.agreement.alpha),
-            NO_VALUE if gain is None else points(gain.value),
+            NO_VALUE if gain is None else f"{points(gain.value)} points",
             NO_VALUE if arm.attention is None else percent(arm.attention.recognized),
             arm.conclusion,
         )
