@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import batch_size
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.networks.module import taking_images
 from convergan.networks.noise import BANK_SIZE
 from convergan.networks.pretrained import PretrainedDiscriminator
