@@ -19,7 +19,7 @@ class KeptRun(NamedTuple):
 
     results: dict[str, Any]
     errors: list[int]
-    """Errors of averaged weights on the test images after each epoch."""
+    """Errors of the EMA weights on the test images after each epoch."""
 
 
 def kept_runs(folder: Path) -> dict[int, KeptRun]:

@@ -115,7 +115,7 @@ class StopAfter(Silent):
 def weights_after(
     recipe: Recipe, checkpoints: Path | None = None, stopped_after: int | None = None
 ) -> Tensor:
-    """The weights of the averaged discriminator, flat; with a stop it is resumed from its checkpoints."""
+    """The discriminator's EMA weights, flat; with a stop it is resumed from its checkpoints."""
     device = choose_device(recipe.hardware)
     training = prepare(recipe, colours(), processes=1).split.training
     options = LoopOptions(checkpoint_every_seconds=0)

@@ -111,7 +111,7 @@ def buffers_after_a_step(rows: Tensor) -> dict[str, Tensor]:
         network,
         OptimizerSettings(),
         HardwareSettings(),
-        averaged=True,
+        with_ema=True,
         with_history=False,
     )
     player.network.train()
