@@ -78,7 +78,7 @@ def outcomes(folder: Path) -> dict[str, str]:
     return {stage["name"]: stage["outcome"] for stage in stages}
 
 
-def test_the_command_is_rehearsed(
+def test_the_command_runs_on_a_cpu_as_on_a_gpu(
     call: Call,
     images: Path,
     in_this_process: None,

@@ -341,7 +341,7 @@ def test_before_training_a_run_says_what_it_read(folder_recipe: Recipe, tmp_path
     assert "circles 4, squares 4, stripes 4" in text and "32x32 px, colour" in text
 
 
-def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
+def test_a_dry_run_tells_all_and_leaves_the_cache_alone(
     folder_recipe: Recipe, tmp_path: Path
 ) -> None:
     write_folder(tmp_path / "images", labelled=8)

@@ -49,7 +49,7 @@ from convergan.training.preparation import Preparation, prepare, require_same_im
 from convergan.training.progress import RunProgress, print_verdict
 from convergan.training.results import results_of
 from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
-from convergan.training.summary import rehearsal_lines, summary_lines
+from convergan.training.summary import dry_run_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
 from convergan.training.together import train_together, trains_together
 from convergan.training.trainer import Trainer, progress_entry
@@ -113,7 +113,7 @@ def rehearse(
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Prepare a training as `train` does, and print the memory and the time that it would need.
+    """Prepare a training as `train` does, and print the memory and the time that it would need: a dry run.
 
     The images are decoded into the cache and a few steps are timed. Nothing is trained or written otherwise.
 
@@ -129,7 +129,7 @@ def rehearse(
         10 classes: ...
     """
     request = _Request(recipe, data, options, console, network, features)
-    _launched(lambda device: _rehearse(device, request), request.recipe)
+    _launched(lambda device: _dry_run(device, request), request.recipe)
 
 
 ResultT = TypeVar("ResultT")
@@ -241,17 +241,17 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
     return results
 
 
-def _rehearse(device: torch.device, request: _Request) -> None:
+def _dry_run(device: torch.device, request: _Request) -> None:
     console = request.console
     preparation = _prepared(device, request)
     _say_what_was_read(device, preparation, console)
     if has_arms(preparation.recipe):
-        preparation, _ = planned(device, preparation, _printer(console), rehearsed=True)
+        preparation, _ = planned(device, preparation, _printer(console), always_timed=True)
         seconds = None
     else:
         seconds = step_seconds(device, preparation.recipe, preparation.split.training)
     say = _printer(console)
-    for line in rehearsal_lines(preparation, seconds, device, ranks()):
+    for line in dry_run_lines(preparation, seconds, device, ranks()):
         say(line)
 
 

@@ -44,7 +44,7 @@ def summary_lines(preparation: Preparation) -> list[str]:
     return [_first_line(preparation), *lines, _trainings(preparation)]
 
 
-def rehearsal_lines(
+def dry_run_lines(
     preparation: Preparation, seconds: float | None, device: torch.device, processes: int = 1
 ) -> list[str]:
     """Lines with the memory and the time that training would take, and a note that nothing was trained.
