@@ -1,7 +1,7 @@
 """SVHN as in Section 6.3 and the authors' code.
 
-Departures: those of `cifar10`, for the same reasons. The EMA's rate reaches the authors' after 100,000 of 658,800
-steps.
+Departures: those of `cifar10`, for the same reasons. The EMA's rate reaches the authors' after 100,000 of
+658,800 steps.
 """
 
 from dataclasses import replace
