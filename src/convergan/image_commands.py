@@ -143,12 +143,12 @@ class Sample(Checked):
         from convergan.inference.sample import choose_best, require_no_choice
         from convergan.inference.sample_files import require_room, sample_to_folder
 
-        places = None
+        indices = None
         if self.best is None:
             require_no_choice(by=self.by, classifier=self.classifier, weights=self.weights)
         else:
             require_room(self.out, overwrite=self.overwrite)
-            places = choose_best(
+            indices = choose_best(
                 self.run_folder,
                 self.count,
                 self.best,
@@ -162,7 +162,7 @@ class Sample(Checked):
                 self.count,
                 self.out,
                 seed=self.seed,
-                places=places,
+                indices=indices,
                 overwrite=self.overwrite,
                 progress=progress,
             )

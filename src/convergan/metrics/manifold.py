@@ -225,7 +225,9 @@ class OverlapWork(PairWork):
                 if cache is not None:
                     values[group] = cache.overlaps(rows, columns)
                     continue
-                sets = [features[places] for features, places in zip(self.sets, rows, strict=True)]
+                sets = [
+                    features[indices] for features, indices in zip(self.sets, rows, strict=True)
+                ]
                 work = OverlapWork(sets, self.real[columns])
                 walk_pairs([work], sets, work.real)
                 values[group] = [members.overlap() for members in work.members]
@@ -263,13 +265,13 @@ class _DistanceCache:
         return cls(sets, real) if pairs <= _MOST_CACHED_PAIRS else None
 
     def overlaps(self, rows: Sequence[Tensor], columns: Tensor) -> list[Overlap]:
-        """Overlaps of some images of each set with some real images, by their places."""
+        """Overlaps of some images of each set with some real images, by their indices."""
         real = self.real.distances_within(columns, COVERAGE_NEIGHBOURS)
         overlaps = []
-        for neighbours, cross, places in zip(self.sets, self.cross_distances, rows, strict=True):
-            own = neighbours.distances_within(places, PRECISION_NEIGHBOURS)[:, -1:]
-            distances = cross[places.unsqueeze(1), columns]
-            members = _Members(len(places), len(columns))
+        for neighbours, cross, indices in zip(self.sets, self.cross_distances, rows, strict=True):
+            own = neighbours.distances_within(indices, PRECISION_NEIGHBOURS)[:, -1:]
+            distances = cross[indices.unsqueeze(1), columns]
+            members = _Members(len(indices), len(columns))
             members.add(
                 slice(None),
                 slice(None),

@@ -43,11 +43,11 @@ def nearest(
         raise ValueError(f"k: expected 1 to {len(points)}, the number of neighbours, got {k}")
     # One allocation for all: small results between large blocks would keep their memory from being reused.
     distances = torch.empty(len(queries), k, dtype=torch.float64, device=queries.device)
-    places = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
+    indices = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     for first, chunk in distance_chunks(queries, points, steps):
         block = slice(first, first + len(chunk))
-        distances[block], places[block] = chunk.topk(k, dim=1, largest=False)
-    return distances, places
+        distances[block], indices[block] = chunk.topk(k, dim=1, largest=False)
+    return distances, indices
 
 
 def squared_distances(

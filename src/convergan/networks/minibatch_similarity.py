@@ -130,12 +130,12 @@ class ComparingDiscriminator(Discriminator, BatchGroups):
         assert self.minibatch is not None and self.reference is not None
         assert self.reference_group_sizes is not None and self.reference_batches is not None
         size, gather = self.references, self.minibatch.gather
-        for place, parts in enumerate(sets):
+        for index, parts in enumerate(sets):
             images = torch.cat(parts if gather is None else [gather(part) for part in parts])
             if len(images) == 0:
                 continue
-            self.reference_group_sizes[place] = len(images)
-            reference, images = self.reference[place * size :][:size], images[-size:]
+            self.reference_group_sizes[index] = len(images)
+            reference, images = self.reference[index * size :][:size], images[-size:]
             if len(images) < size:
                 repeated = images.repeat(-(-size // len(images)), 1, 1, 1)[-size:]
                 shifted = torch.cat([reference, images])[-size:]

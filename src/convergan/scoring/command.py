@@ -194,18 +194,18 @@ def _write_nearest(
 ) -> None:
     """Writes the figure of the images that look most like copies, each above its nearest training image."""
     closest = nearest.closest(_PAIRS)
-    samples = _pick(images, scores.images.places[closest].tolist(), None)
-    originals = _pick(training, nearest.places[closest].tolist(), samples[0].shape[:2])
+    samples = _pick(images, scores.images.indices[closest].tolist(), None)
+    originals = _pick(training, nearest.indices[closest].tolist(), samples[0].shape[:2])
     write_neighbours(path, samples, originals)
 
 
-def _pick(images: ImageStream, places: list[int], size: Size | None) -> list[np.ndarray]:
+def _pick(images: ImageStream, indices: list[int], size: Size | None) -> list[np.ndarray]:
     """Reads single images again, in colour, all of one size: that of the first if `size` is None."""
     picked = []
-    for place in places:
-        image = next(images.decoded(3, size, slice(place, place + 1)))
+    for index in indices:
+        image = next(images.decoded(3, size, slice(index, index + 1)))
         if isinstance(image, Unreadable):
-            raise UserError(f"{images.names[place]}: expected a readable image, got {image}")
+            raise UserError(f"{images.names[index]}: expected a readable image, got {image}")
         size = size or image.shape[:2]
         picked.append(image)
     return picked

@@ -55,10 +55,10 @@ class Embedding:
 
 
 class Embeddings(NamedTuple):
-    """Embedded images with their origin: places, skipped images, checksum and sizes."""
+    """Embedded images with their origin: indices, skipped images, checksum and sizes."""
 
     images: Embedded
-    places: np.ndarray
+    indices: np.ndarray
     """int64 [images]: the place of each image among all, skipped ones included."""
     skipped: list[SkippedImage]
     images_per_second: float
@@ -104,46 +104,46 @@ def embed(
 
     def readable() -> Iterator[tuple[int, np.ndarray]]:
         decoded = images.decoded(embedding.channels, embedding.size, own)
-        for place, image in enumerate(decoded):
+        for index, image in enumerate(decoded):
             if isinstance(image, Unreadable):
                 if not skip_unreadable:
                     raise UserError(
-                        f"{_whole_name(images, names[place])}: expected a readable image, got {image}"
+                        f"{_whole_name(images, names[index])}: expected a readable image, got {image}"
                     )
-                skipped[place] = str(image)
+                skipped[index] = str(image)
                 continue
-            _require_size(image, embedding, _whole_name(images, names[place]))
+            _require_size(image, embedding, _whole_name(images, names[index]))
             sizes.add(image.shape[:2])
-            yield place, image
+            yield index, image
 
     def outputs_of(pixels: Tensor) -> Any:
         output = network(pixels.permute(0, 3, 1, 2))
         return output._replace(features=output.features[:, :0]) if logits_alone else output
 
-    local_places: list[int] = []
+    local_indices: list[int] = []
     rows = Rows(total, on_disk=logits_alone)
     batches = _batches(readable(), embedding.batch_size)
     run = run_batches(outputs_of, batches, device, bf16=embedding.precision == "bf16")
-    for batch_places, output in run:
+    for batch_indices, output in run:
         for outputs in (output.features, output.logits):
-            _require_finite(outputs, images, [names[row] for row in batch_places])
-        local_places += batch_places
+            _require_finite(outputs, images, [names[row] for row in batch_indices])
+        local_indices += batch_indices
         rows.append([output.features, output.logits])
         if progress is not None:
-            progress(len(local_places) + len(skipped), total)
+            progress(len(local_indices) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
-    places = np.array(local_places, dtype=np.int64) * processes + rank
-    reasons = {rank + place * processes: reason for place, reason in skipped.items()}
+    indices = np.array(local_indices, dtype=np.int64) * processes + rank
+    reasons = {rank + index * processes: reason for index, reason in skipped.items()}
     outputs = rows.filled()
     if processes > 1:
-        places, outputs, reasons = rows_of_all(places, outputs, reasons, device)
-    if not len(places):
+        indices, outputs, reasons = rows_of_all(indices, outputs, reasons, device)
+    if not len(indices):
         raise UserError(f"{images.place}: expected images, got none that can be read")
     features, logits = outputs
     return Embeddings(
         Embedded(features, logits),
-        places,
-        [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
+        indices,
+        [SkippedImage(images.names[index], reasons[index]) for index in sorted(reasons)],
         len(images) / seconds,
         sha256(),
         distributed.union_over_ranks(sizes),
@@ -168,11 +168,11 @@ def _require_finite(outputs: Tensor, images: ImageStream, names: Sequence[str]) 
 def _batches(
     images: Iterator[tuple[int, np.ndarray]], batch_size: int
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """Batches of images of one size, with their places."""
+    """Batches of images of one size, with their indices."""
     for _, one_size in groupby(images, key=lambda pair: pair[1].shape):
         while batch := list(islice(one_size, batch_size)):
-            places, pixels = zip(*batch, strict=True)
-            yield list(places), torch.from_numpy(np.stack(pixels))
+            indices, pixels = zip(*batch, strict=True)
+            yield list(indices), torch.from_numpy(np.stack(pixels))
 
 
 def _size(size: tuple[int, ...]) -> str:
@@ -253,40 +253,40 @@ class Rows:
 
 
 def rows_of_all(
-    places: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
+    indices: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
 ) -> tuple[np.ndarray, list[Tensor], dict[int, str]]:
     """Gathers the outputs of all processes, in the images' order, on every process.
 
     One process at a time broadcasts its rows.
 
     Args:
-        places: the places of this process's images among all.
+        indices: the indices of this process's images among all.
         outputs: the outputs of these images.
-        skipped: the reasons why images were skipped, by place.
+        skipped: the reasons why images were skipped, by index.
         device: the device of this process.
     """
     reports: list[Any] = [None] * torch.distributed.get_world_size()
     shapes = [output.shape[1:] for output in outputs]
-    torch.distributed.all_gather_object(reports, (places, shapes, skipped))
-    all_places = np.concatenate([rank_places for rank_places, *_ in reports])
-    order = np.argsort(all_places)
+    torch.distributed.all_gather_object(reports, (indices, shapes, skipped))
+    all_indices = np.concatenate([rank_indices for rank_indices, *_ in reports])
+    order = np.argsort(all_indices)
     row_of = np.empty_like(order)
     row_of[order] = np.arange(len(order))
-    rows = np.split(row_of, np.cumsum([len(rank_places) for rank_places, *_ in reports])[:-1])
+    rows = np.split(row_of, np.cumsum([len(rank_indices) for rank_indices, *_ in reports])[:-1])
     shapes = next((row_shapes for _, row_shapes, _ in reports if row_shapes), [])
     # NCCL does not transfer between CPUs.
     carrier = device if torch.distributed.get_backend() == "nccl" else torch.device("cpu")
     gathered = [torch.empty(len(order), *shape) for shape in shapes]
     for number, target in enumerate(gathered):
-        for rank, rank_places in enumerate(rows):
-            if 0 in (len(rank_places), *shapes[number]):
+        for rank, rank_indices in enumerate(rows):
+            if 0 in (len(rank_indices), *shapes[number]):
                 continue
             part = (
                 outputs[number].to(carrier)
                 if rank == torch.distributed.get_rank()
-                else torch.empty(len(rank_places), *shapes[number], device=carrier)
+                else torch.empty(len(rank_indices), *shapes[number], device=carrier)
             )
             torch.distributed.broadcast(part, src=rank)
-            target[torch.from_numpy(rank_places)] = part.cpu()
-    reasons = {place: reason for *_, skips in reports for place, reason in skips.items()}
-    return all_places[order], gathered, reasons
+            target[torch.from_numpy(rank_indices)] = part.cpu()
+    reasons = {index: reason for *_, skips in reports for index, reason in skips.items()}
+    return all_indices[order], gathered, reasons

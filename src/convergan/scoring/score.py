@@ -340,10 +340,10 @@ def _compared_with_earlier(
 
 
 def _nearest(training: ImageSet, embeddings: Embeddings, embedder: _Embedder) -> Neighbours:
-    """Nearest training images; their places are those among all images, unreadable ones included."""
+    """Nearest training images; their indices are those among all images, unreadable ones included."""
     training_embeddings = embedder("training", training)
     with embedder.stage("nearest training images", "images"):
         nearest = nearest_training_images(
             embeddings.images.features, training_embeddings.images.features
         )
-    return replace(nearest, places=torch.from_numpy(training_embeddings.places)[nearest.places])
+    return replace(nearest, indices=torch.from_numpy(training_embeddings.indices)[nearest.indices])

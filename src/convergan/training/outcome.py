@@ -273,13 +273,13 @@ def worth_labelling(
     confidence, predicted = (part.cpu().numpy() for part in probabilities.max(dim=1))
     predictions = [
         Prediction(
-            image=data.train.images[looked_at[place]],
-            name=data.train.names[looked_at[place]],
-            predicted=data.classes[predicted[place]],
+            image=data.train.images[looked_at[index]],
+            name=data.train.names[looked_at[index]],
+            predicted=data.classes[predicted[index]],
             label=None,
-            confidence=float(confidence[place]),
+            confidence=float(confidence[index]),
         )
-        for place in np.argsort(confidence, kind="stable")[:REPORT_PREDICTIONS]
+        for index in np.argsort(confidence, kind="stable")[:REPORT_PREDICTIONS]
     ]
     pool = f"the {len(unlabelled):,} training images without a label"
     if len(looked_at) < len(unlabelled):

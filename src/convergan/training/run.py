@@ -359,31 +359,31 @@ def _run_members(
             step_seconds={},
             stop_requested=lambda: False,
             member=title,
-            earlier=place * trainings_per_member,
+            earlier=index * trainings_per_member,
         )
-        for place, (member_folder, prepared, title) in enumerate(
+        for index, (member_folder, prepared, title) in enumerate(
             zip(folders, preparations, titles[-count:], strict=True), start=len(titles) - count
         )
     ]
 
-    def begun(stack: ExitStack, place: int) -> None:
-        member_folder = folders[place]
+    def begun(stack: ExitStack, index: int) -> None:
+        member_folder = folders[index]
         on_rank_zero(lambda: stack.enter_context(claimed(member_folder, resume=True)))
-        on_rank_zero(lambda: _begin(member_folder, preparations[place], device, options, {}))
+        on_rank_zero(lambda: _begin(member_folder, preparations[index], device, options, {}))
 
     if jointly:
         with ExitStack() as stack, stop_on_signals() as stop_requested:
-            for place in range(count):
-                begun(stack, place)
+            for index in range(count):
+                begun(stack, index)
             train_together(trainers, preparations, titles[0], stop_requested)
     members: list[Member] = []
-    for place, prepared in enumerate(preparations):
-        if are_complete[place]:
-            members.append(finished_member(folders[place], prepared, device))
+    for index, prepared in enumerate(preparations):
+        if are_complete[index]:
+            members.append(finished_member(folders[index], prepared, device))
             continue
         with ExitStack() as stack:
-            begun(stack, place)
-            members.append(_run_single(trainers[place], folders[place], prepared))
+            begun(stack, index)
+            members.append(_run_single(trainers[index], folders[index], prepared))
     ensemble = ensemble_of(members)
     results = with_members(results_of(preparation, ensemble, device, commit), members)
     on_rank_zero(

@@ -274,7 +274,7 @@ class _PairSums(torch.autograd.Function):
 class _Ring:
     """The order for small kernels: long operations on all of them, one component per row.
 
-    The samples stand in a ring, and each is paired with those 1 to n // 2 places ahead. If n is
+    The samples stand in a ring, and each is paired with those 1 to n // 2 positions ahead. If n is
     even, the pairs across the ring come twice, the second time at the end.
     """
 
@@ -285,21 +285,21 @@ class _Ring:
 
     @staticmethod
     def distances(x: _Samples, out: _PerPair) -> None:
-        place_rows = out.unflatten(0, (-1, x.shape[1]))
-        for places, differences in _Ring._differences(x):
-            torch.sum(differences.abs_(), 0, out=place_rows[places])
+        shift_rows = out.unflatten(0, (-1, x.shape[1]))
+        for shifts, differences in _Ring._differences(x):
+            torch.sum(differences.abs_(), 0, out=shift_rows[shifts])
 
     @staticmethod
     def gradient(x: _Samples, weights: _PerPair) -> _Samples:
         """The gradient of -sum of weights times distances."""
         n = x.shape[1]
-        place_rows = weights.unflatten(0, (-1, n))
+        shift_rows = weights.unflatten(0, (-1, n))
         gradient = x.new_zeros(len(x), 2 * n, x.shape[2])
         sample_gradient, reference_gradients = gradient[:, :n], _Ring._ahead(gradient).unbind(1)
-        for places, differences in _Ring._differences(x):
-            pull = differences.sign_().mul_(place_rows[places])
+        for shifts, differences in _Ring._differences(x):
+            pull = differences.sign_().mul_(shift_rows[shifts])
             for reference_gradient, step_pull in zip(
-                reference_gradients[places], pull.unbind(1), strict=True
+                reference_gradients[shifts], pull.unbind(1), strict=True
             ):
                 sample_gradient.add_(step_pull)
                 reference_gradient.sub_(step_pull)
@@ -307,19 +307,19 @@ class _Ring:
 
     @staticmethod
     def _differences(x: _Samples) -> Iterator[tuple[slice, Tensor]]:
-        """The samples ahead minus the samples, [kernel_size, places, n, kernels], by slices of places."""
+        """The samples ahead minus the samples, [kernel_size, shifts, n, kernels], by slices of shifts."""
         ring = torch.cat([x, x], dim=1)
         samples, ahead = ring[:, None, : x.shape[1]], _Ring._ahead(ring)
         slice_size = min(ahead.shape[1], max(1, _OPERATION_DIFFERENCES // x.numel()))
         scratch = x.new_empty(len(x), slice_size, *x.shape[1:])
         for start in range(0, ahead.shape[1], slice_size):
-            places = slice(start, start + slice_size)
-            references = ahead[:, places]
-            yield places, torch.sub(references, samples, out=scratch[:, : references.shape[1]])
+            shifts = slice(start, start + slice_size)
+            references = ahead[:, shifts]
+            yield shifts, torch.sub(references, samples, out=scratch[:, : references.shape[1]])
 
     @staticmethod
     def _ahead(ring: Tensor) -> Tensor:
-        """View [rows, 2 n, kernels], twice around the ring, as [rows, n // 2 places, n, kernels]."""
+        """View [rows, 2 n, kernels], twice around the ring, as [rows, n // 2 shifts, n, kernels]."""
         n = ring.shape[1] // 2
         return ring.unfold(1, n, 1)[:, 1 : n // 2 + 1].transpose(2, 3)
 
