@@ -25,7 +25,7 @@ from convergan.recipes.terms import (
     TermSettings,
 )
 from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess
-from convergan.runs.results import Interval, Results
+from convergan.runs.results import RateInterval, Results
 
 FORMER_FOLDER = Recipe(
     name="folder",
@@ -172,7 +172,7 @@ def results_of(
                 "test_size": size,
                 f"{name}_errors": wrong,
                 f"{name}_error_rate": wrong / size,
-                f"{name}_interval": Interval(float(interval.low), float(interval.high)),
+                f"{name}_interval": RateInterval(float(interval.low), float(interval.high)),
             }
     if baseline_errors is not None:
         rates |= {"decision": "undecided", "p_value": 0.4}

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from convergan.data.test_set import TestSet
 from convergan.runs.results import Results
-from convergan.training.outcome import ArmOutcome, Outcome, with_arms
+from convergan.training.outcome import ArmOutcome, SplitOutcome, with_arms
 from support import results_of
 
 SIZE = 40
@@ -25,7 +25,7 @@ def arm(name: str, *wrong: int, held_out: bool = False) -> ArmOutcome:
         classes=("a", "b"),
     )
     logits = torch.eye(2)[torch.from_numpy(errs.astype(int))]
-    outcome = Outcome(test_set=images, logits=logits, baseline_logits=None)
+    outcome = SplitOutcome(test_set=images, logits=logits, baseline_logits=None)
     return ArmOutcome(
         name=name,
         steps=5,

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
@@ -16,11 +15,9 @@ from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable, decode_in_order
 from convergan.images.read_images import SkippedImage
+from convergan.progress_bar import Progress
 from convergan.recipes.settings import DataSettings
 from convergan.units import bytes_in_words
-
-Progress = Callable[[int, int], None]
-"""Function that is called with (images done, images in all)."""
 
 _PROGRESS_EVERY = 256
 

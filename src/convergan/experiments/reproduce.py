@@ -23,8 +23,8 @@ from convergan.experiments.outputs import csv_of, markdown_of, print_grid, prove
 from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
 from convergan.experiments.summary import Summary, result_line, summaries
-from convergan.experiments.supervise import Progress, Supervisor
-from convergan.experiments.watch import TimeLeft, makespan, pace, standing
+from convergan.experiments.supervise import CallProgress, Supervisor
+from convergan.experiments.watch import CellDurations, makespan, pace, standing
 from convergan.experiments.work import timing_job
 from convergan.experiments.workers import Processes, Workers
 from convergan.files import make_folder, write_text
@@ -94,7 +94,7 @@ def reproduce(
     dry_run: bool = False,
     study: Path | None = None,
     adopted: Sequence[Path] = (),
-) -> Progress:
+) -> CallProgress:
     """Computes the cells that a table lacks, prints the table and writes its files.
 
     Args:
@@ -131,7 +131,7 @@ def reproduce(
         f"{plan.table.title}: {done} of {len(cells)} cells are done, {len(missing.cells)} are to be computed,"
         f" in {store.folder}",
     )
-    progress = Progress()
+    progress = CallProgress()
     if missing.cells:
         with closing(resources.open()) as workers:
             progress = _compute(plan, store, missing, resources, workers, console, dry_run=dry_run)
@@ -163,11 +163,11 @@ def _compute(
     console: Console,
     *,
     dry_run: bool,
-) -> Progress:
+) -> CallProgress:
     start = time.monotonic()
     at_once = workers.slots(resources.threads)
     cells = list(missing.cells.values())
-    left = TimeLeft()
+    left = CellDurations()
     for cell in cells:
         current = standing(store, cell)
         if isinstance(cell, Training) and current is not None:
@@ -191,7 +191,7 @@ def _compute(
         )
     if dry_run:
         _say(console, "nothing was computed (--dry-run)")
-        return Progress()
+        return CallProgress()
 
     def finished(cell: Cell) -> None:
         outcome = store.outcome(cell)
@@ -215,7 +215,7 @@ def _compute(
 
 
 def _time(
-    left: TimeLeft,
+    left: CellDurations,
     store: Store,
     workers: Workers,
     cells: Sequence[Cell],
@@ -259,7 +259,7 @@ def _time(
 
 
 def _choice(
-    plan: Plan, store: Store, missing: Missing, left: TimeLeft, budget: float, at_once: int
+    plan: Plan, store: Store, missing: Missing, left: CellDurations, budget: float, at_once: int
 ) -> Choice:
     def seconds(cell: Training | Scoring) -> float:
         return left.seconds(cell, standing(store, cell)) or 0.0

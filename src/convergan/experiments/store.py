@@ -31,7 +31,7 @@ class MemberOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class CellOutcome:
     """The outcome of a cell: the keys of its results.json that tables need."""
 
     recipe: str
@@ -72,7 +72,7 @@ class Outcome:
     the folder is left out, as for other files: results are shared."""
 
 
-_OUTCOME = TypeAdapter(Outcome)
+_OUTCOME = TypeAdapter(CellOutcome)
 
 
 class Store:
@@ -97,7 +97,7 @@ class Store:
         """File with the output of the worker of a cell."""
         return self.folder / "logs" / f"{cell.name}.log"
 
-    def outcome(self, cell: Cell) -> Outcome | None:
+    def outcome(self, cell: Cell) -> CellOutcome | None:
         """The outcome of a cell; None where it is not done.
 
         A file that is damaged, or belongs to another cell, is noted in `problems`.
@@ -162,7 +162,7 @@ class Store:
         return [table / cell.name / "results.json" for table in tables]
 
 
-def outcome_in(folder: Path, cell: Cell) -> Outcome:
+def outcome_in(folder: Path, cell: Cell) -> CellOutcome:
     """The outcome of a cell, given the folder in which it was computed.
 
     Raises:
@@ -172,7 +172,7 @@ def outcome_in(folder: Path, cell: Cell) -> Outcome:
     return replace(outcome, **_facts_of_run(cell, folder))
 
 
-def _outcome(path: Path, cell: Cell) -> Outcome:
+def _outcome(path: Path, cell: Cell) -> CellOutcome:
     outcome = read_json_as(path, _OUTCOME, "the results of a cell")
     _require_of(path, outcome, cell)
     return outcome
@@ -235,7 +235,7 @@ def write_outcome(folder: Path, content: Mapping[str, Any]) -> None:
     write_json(folder / "results.json", content)
 
 
-def _require_of(place: Path, outcome: Outcome, cell: Cell) -> None:
+def _require_of(place: Path, outcome: CellOutcome, cell: Cell) -> None:
     recipe = cell.recipe
     expected = {"recipe": recipe.name, "seed": recipe.seed, "sha256": cell.sha256}
     if not isinstance(cell, Scoring) and recipe.labels is not None:

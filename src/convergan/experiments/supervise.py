@@ -9,7 +9,7 @@ from pathlib import Path
 from convergan.experiments.cells import Cell, Scoring, Training
 from convergan.experiments.display import Display, Running
 from convergan.experiments.store import Store
-from convergan.experiments.watch import Standing, TimeLeft, makespan, standing, steps_kept
+from convergan.experiments.watch import CellDurations, Standing, makespan, standing, steps_kept
 from convergan.experiments.work import Job, job_of
 from convergan.experiments.workers import STOP_SECONDS, Ended, Workers
 
@@ -23,7 +23,7 @@ _LATER_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
-class Progress:
+class CallProgress:
     """Outcome of the cells of a call."""
 
     done: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Supervisor:
         store: Store,
         workers: Workers,
         display: Display,
-        left: TimeLeft,
+        left: CellDurations,
         *,
         at_once: int | None = None,
         deadline: float | None = None,
@@ -75,9 +75,9 @@ class Supervisor:
         self._not_before: dict[str, float] = {}
         """Times at which to try cells again that cannot be begun now, by their names."""
         self._reported_busy: set[str] = set()
-        self.progress = Progress()
+        self.progress = CallProgress()
 
-    def run(self, cells: Sequence[Cell]) -> Progress:
+    def run(self, cells: Sequence[Cell]) -> CallProgress:
         """Computes cells; each comes after those that it needs, which are among them or usable.
 
         Ctrl-C asks the workers to stop; a second one ends them at once.

@@ -74,7 +74,7 @@ def steps_kept(store: Store, cell: Cell) -> int:
     return sum(max(checkpoint_steps(part.checkpoints), default=0) for part in parts)
 
 
-class TimeLeft:
+class CellDurations:
     """Estimate of the time that cells need, from other trainings of the same recipe and other scores."""
 
     def __init__(self) -> None:

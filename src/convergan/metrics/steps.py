@@ -1,9 +1,6 @@
 """Progress of work that takes long."""
 
-from collections.abc import Callable
-
-Progress = Callable[[int, int], None]
-"""Function that is called with the number of steps done and the total."""
+from convergan.progress_bar import Progress
 
 
 class Steps:

@@ -19,9 +19,9 @@ from convergan.images.decode import Unreadable
 from convergan.images.read_images import SkippedImage
 from convergan.metrics.metric import Embedded
 from convergan.networks.batches import device_of_process, run_batches
+from convergan.progress_bar import Progress
 
 Precision = Literal["fp32", "bf16"]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
 from convergan.study.design.plan import CONTROL, Plan
 from convergan.study_commands.planning import Power, ShowPlan, power_line
-from convergan.study_commands.planning import Study as _Study
+from convergan.study_commands.planning import StudyArgument as _Study
 
 
 def require_extra() -> None:

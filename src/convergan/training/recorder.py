@@ -27,7 +27,7 @@ GRIDS = 10
 
 
 class Display(Protocol):
-    """Display of one training; see `Progress`."""
+    """Display of one training; see `TrainingProgress`."""
 
     def begins_after(self, epochs_done: int) -> None:
         """Show that the training begins, or is resumed."""

@@ -13,7 +13,7 @@ from convergan.statistics.paired import mcnemar_p_value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BaselineComparison:
     """The classifier and the baseline on the same test images."""
 
     decision: Decision
@@ -22,7 +22,7 @@ class Comparison:
     misclassifies are divided at least as unevenly if both classifiers are equally good."""
 
 
-def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
+def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> BaselineComparison:
     """Compare two classifiers by the images that each misclassifies (McNemar 1947, exact).
 
     Args:
@@ -34,11 +34,11 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     return decided(only_classifier, only_baseline, mcnemar_p_value(only_classifier, only_baseline))
 
 
-def decided(only_classifier: int, only_baseline: int, p_value: float) -> Comparison:
+def decided(only_classifier: int, only_baseline: int, p_value: float) -> BaselineComparison:
     """The decision from a p-value and the numbers of images that only one of the two misclassifies."""
     if p_value >= SIGNIFICANCE:
-        return Comparison(decision="undecided", p_value=p_value)
-    return Comparison(
+        return BaselineComparison(decision="undecided", p_value=p_value)
+    return BaselineComparison(
         decision="helped" if only_classifier < only_baseline else "hurt", p_value=p_value
     )
 

@@ -8,7 +8,7 @@ from convergan.statistics.intervals import Interval
 from convergan.study.analysis.arms import describe_arm
 from convergan.study.analysis.attention import Attention
 from convergan.study.analysis.estimates import Estimate, Estimates
-from convergan.study.analysis.findings import Arm, Comparison
+from convergan.study.analysis.findings import AccuracyComparison, Arm
 from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.thresholds import Thresholds
 from convergan.study.report import StudyReport
@@ -74,7 +74,7 @@ def test_two_arms_that_may_not_differ(report: StudyReport) -> None:
     assert text.endswith(
         f"undecided, as a difference this small may be due to chance (p{S}={S}0.21)."
     )
-    untested: Comparison = replace(comparison, p_value=None, p_holm=None)
+    untested: AccuracyComparison = replace(comparison, p_value=None, p_holm=None)
     assert verdict(replace(report.findings, comparisons=[untested])).endswith(
         "undecided (not tested)."
     )
