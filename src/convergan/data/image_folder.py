@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from convergan.data.encoded_source import Part, Source, class_numbers, classes_among
 from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import (
     TEST_FOLDERS,
@@ -15,7 +16,6 @@ from convergan.data.label_tables import look_for_tables
 from convergan.data.layout import ImageEntry, Layout
 from convergan.data.listed_images import entries_of_table
 from convergan.data.metadata import METADATA
-from convergan.data.undecoded import Part, Source, class_numbers, classes_among
 from convergan.errors import UserError, printable, system_problem
 from convergan.images.decode import SUFFIXES
 from convergan.images.read_images import find_in_folder

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from convergan.data.encoded_source import Label
 from convergan.data.folder_names import UNLABELLED_FOLDERS, meaning
-from convergan.data.undecoded import Label
 
 
 class ImageEntry(NamedTuple):

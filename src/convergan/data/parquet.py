@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convergan.data.encoded_source import Label, Part, Source, class_numbers
 from convergan.data.names import RowNames
 from convergan.data.parquet_labels import LabelColumn, agreed_labels, declared_names
-from convergan.data.undecoded import Label, Part, Source, class_numbers
 from convergan.errors import UserError, first_of, quoted, reading, shortened
 from convergan.images.decode import Encoded, Unreadable
 from convergan.images.regular_files import require_regular

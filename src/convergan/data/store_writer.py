@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convergan.data.sensible_size import sensible_size_px
+from convergan.data.encoded_source import Source
+from convergan.data.image_sizes import sensible_size_px
 from convergan.data.store_index import DIGESTS, PIXELS, StoreContent
 from convergan.data.stored_images import image_digest
-from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable, decode_in_order
 from convergan.images.read_images import SkippedImage

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, permutation_test, rankdata, spearmanr
 
-from convergan.statistics.batches import replicates_at_once
+from convergan.statistics.bootstrap import replicates_at_once
 from convergan.statistics.intervals import Interval
 from convergan.statistics.levels import LEVEL
 
