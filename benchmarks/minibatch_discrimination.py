@@ -96,7 +96,7 @@ def require_equal(
     ways: Sequence[Sums],
     **tolerances: float,
 ) -> None:
-    """Stops where our sums or gradients differ from those of other ways."""
+    """Stop where our sums or gradients differ from those of other ways."""
     projected = projected.detach().requires_grad_()
     itself = torch.block_diag(*(projected.new_ones(1, size) for size in sizes)).unsqueeze(2)
     own_sums = sums_over_others(projected, sizes) + itself

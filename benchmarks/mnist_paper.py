@@ -149,7 +149,7 @@ class PairedTraining(Silent):
         fit(CPU, self.recipe, data, observer=self)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
-        """Tests both; see `Observer`."""
+        """Test both; see `Observer`."""
         assert self.authors is not None
         player = players["discriminator"]
         tested = player.tested.eval()

@@ -77,7 +77,7 @@ _NOBODY_ID = 65534
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Lets permissions bind this process, which they do not where root runs the tests."""
+    """Let permissions bind this process, which they do not where root runs the tests."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(_NOBODY_ID)
@@ -226,7 +226,7 @@ def manifest_of(recipe_sha256: str | None = None, **fields: Any) -> Manifest:
 
 
 def on_two_ranks(task: Callable[..., None], *arguments: object) -> None:
-    """Calls `task(rank, *arguments)` in two processes side by side.
+    """Call `task(rank, *arguments)` in two processes side by side.
 
     They are copies of one that is started once, and has loaded what takes long. The tests that call this are
     in one group, "two ranks", so in one process.

@@ -52,7 +52,7 @@ def run(command: str, options: list[str]) -> None:
 
 
 def run_line(line: str) -> None:
-    """Runs a line of a page: a short training, and only the help of a command that does not end."""
+    """Run a line of a page: a short training, and only the help of a command that does not end."""
     program, command = line.split(" ", 1)
     assert program == "convergan"
     if command.startswith("study serve"):

@@ -30,6 +30,14 @@ def test_a_docstring_that_needs_the_name_above_it_is_a_fault(text: str, tmp_path
     assert message.startswith("the docstring ")
 
 
+@pytest.mark.parametrize("verb", ["Writes", "Computes", "Prepares", "Finds"])
+def test_a_function_whose_docstring_is_not_imperative_is_a_fault(verb: str, tmp_path: Path) -> None:
+    text = f'"""{verb} files."""\nasync def f():\n    """{verb} a file."""'
+    assert faults(tmp_path, text) == [
+        f"the docstring of a function must be in the imperative, got '{verb}'"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -189,7 +189,7 @@ class Score(Checked):
 
 
 def _report_on(out: Path, text: str) -> None:
-    """Prints what has been written, to the standard error if the output is the standard output."""
+    """Print what has been written, to the standard error if the output is the standard output."""
     print(
         f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
         file=sys.stderr if is_standard_output(out) else sys.stdout,

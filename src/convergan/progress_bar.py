@@ -40,7 +40,7 @@ class LogRate:
 def progress_bar(
     title: str, *, unit: str = "images", quiet: bool = False, console: "Console | None" = None
 ) -> Iterator[Progress]:
-    """Yields a function to call with (done, total).
+    """Yield a function to call with (done, total).
 
     Without a terminal the log gets a line a minute, and none if all is done in less. Both go to the standard
     error, as the standard output may be what a command writes its results to.

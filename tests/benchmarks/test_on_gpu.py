@@ -25,7 +25,7 @@ Call = Callable[..., int]
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Runs the command at a small scale on the CPU and returns its exit code; the results are in `out`."""
+    """Run the command at a small scale on the CPU and return its exit code; the results are in `out`."""
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCHMARK_RESULTS", "")
     monkeypatch.setattr(rows, "RESULTS", rows.RESULTS)

@@ -191,7 +191,7 @@ def fit_few_steps(
     checkpoints: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[TrainingState, list[torch.Tensor]]:
-    """Gives the peer our weights, then trains; returns the state and the latents that were drawn."""
+    """Give the peer our weights, then trains; return the state and the latents that were drawn."""
     states: list[TrainingState] = []
     latents: list[torch.Tensor] = []
 

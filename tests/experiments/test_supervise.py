@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Store:
 def supervised(
     plan: Plan, store: Store, workers: Scripted, *, deadline: float | None = None
 ) -> tuple[CallProgress, str]:
-    """Runs what is missing; returns the progress and what was printed."""
+    """Run what is missing; return the progress and what was printed."""
     text = io.StringIO()
     cells = list(plan.missing(store).cells.values())
     with Display(Console(file=text, width=80), len(cells)) as display:

@@ -105,7 +105,7 @@ def steps_alike(
     name: str,
     steps: int,
 ) -> "HorizonAverage":
-    """Takes steps of both games, the authors' on the images and with the random numbers of the other; gives
+    """Take steps of both games, the authors' on the images and with the random numbers of the other; gives
     the average of the authors' discriminator's weights that starts from the first ones."""
     recorded, game, state = played
     generator_steps, generator_loss = GENERATOR[name]

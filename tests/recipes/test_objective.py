@@ -51,7 +51,7 @@ class GradientSettings(TermSettings):
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    """Registers two terms for the test alone."""
+    """Register two terms for the test alone."""
     register_term_settings("entropy", EntropySettings)
     register_term_settings("gradient_penalty", GradientSettings)
     yield

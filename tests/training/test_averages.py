@@ -26,7 +26,7 @@ def values(network: nn.Module) -> list[Tensor]:
 
 
 def take(game: Game, state: TrainingState, steps: int) -> list[list[Tensor]]:
-    """Takes steps; gives the discriminator's weights before each."""
+    """Take steps; give the discriminator's weights before each."""
     weights = []
     for step in range(steps):
         weights.append(values(game.players["discriminator"].network))

@@ -193,7 +193,7 @@ def test_steps_do_not_wait_for_a_gpu(device: str, kind: str) -> None:
 def test_compiled_training_is_training(
     device: str, kind: str, precision: Any, limit: float
 ) -> None:
-    """Trains without noise, whose numbers the compiler draws in its own way. On a CPU, bf16 in place of fp32
+    """Train without noise, whose numbers the compiler draws in its own way. On a CPU, bf16 in place of fp32
     changes a quarter as much as so few steps do."""
     recipe = recipe_of(kind, device, noisy=False)
     hardware = replace(recipe.hardware, precision=precision)

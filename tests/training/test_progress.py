@@ -101,7 +101,7 @@ class Clock:
 def train_one(
     run: RunProgress, clock: Clock, number: int, *, epochs: int, steps: int, seconds: float
 ) -> None:
-    """Advances a training by `epochs` epochs of `steps` steps, each of them `seconds` long."""
+    """Advance a training by `epochs` epochs of `steps` steps, each of them `seconds` long."""
     progress = run.training(number)
     progress.begins_after(0)
     for epoch in range(1, epochs + 1):

@@ -50,7 +50,7 @@ def command(trained_run: Path, tmp_path: Path) -> list[str]:
 
 
 def send_at(monkeypatch: pytest.MonkeyPatch, numbers: list[int], step: int) -> None:
-    """Sends signals to this very process, one after the other, when so many steps are done."""
+    """Send signals to this very process, one after the other, when so many steps are done."""
     original = Recorder.steps_done
 
     def count(self: Recorder, done: int, total: int) -> None:

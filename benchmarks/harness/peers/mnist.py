@@ -159,7 +159,7 @@ class Peer:
         )
 
     def initialize(self, images: Tensor) -> None:
-        """Sets the discriminator's gains and biases from images, before the first step."""
+        """Set the discriminator's gains and biases from images, before the first step."""
         initialize_from_data(self.discriminator, images.to(self.device))
         self.ema.module.load_state_dict(self.discriminator.state_dict())
 
@@ -235,7 +235,7 @@ class Peer:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Put back what `state_dict` gave."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 

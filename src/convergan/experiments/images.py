@@ -51,7 +51,7 @@ def are_others(images: Mapping[DataSettings, str], cell: Cell, outcome: CellOutc
 def require_same_images(
     images: Mapping[DataSettings, str], cells: Iterable[Cell], store: Store
 ) -> None:
-    """Checks that the finished cells used the images that the others would be trained on.
+    """Check that the finished cells used the images that the others would be trained on.
 
     Raises:
         UserError: a cell used other images.

@@ -24,7 +24,7 @@ CSV_COLUMNS = (
 
 
 def print_grid(grid: Grid, console: Console) -> None:
-    """Prints a table that fits in 80 columns."""
+    """Print a table that fits in 80 columns."""
     table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(grid.unit, overflow="fold")
     for column in grid.columns:

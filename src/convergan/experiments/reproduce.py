@@ -59,7 +59,7 @@ class Resources:
     """File of the Inception network's weights."""
 
     def open(self) -> Workers:
-        """Starts the workers."""
+        """Start the workers."""
         if self.cluster is not None:
             from convergan.experiments.cluster import RayWorkers
 
@@ -95,7 +95,7 @@ def reproduce(
     study: Path | None = None,
     adopted: Sequence[Path] = (),
 ) -> CallProgress:
-    """Computes the cells that a table lacks, prints the table and writes its files.
+    """Compute the cells that a table lacks, print the table and write its files.
 
     Args:
         plan: the table.
@@ -145,7 +145,7 @@ def reproduce(
 
 
 def _keep_all(plan: Plan, store: Store, console: Console) -> None:
-    """Keeps the results of all finished cells; reports those that cannot be kept."""
+    """Keep the results of all finished cells; report those that cannot be kept."""
     for cell in plan.cells():
         if store.outcome(cell) is not None:
             try:
@@ -222,7 +222,7 @@ def _time(
     console: Console,
     at_once: int,
 ) -> None:
-    """Lets workers time a few steps of each recipe, and a few images of the scores, of unknown duration.
+    """Let workers time a few steps of each recipe, and a few images of the scores, of unknown duration.
 
     Reports what cannot be timed. As many are timed at the same time as will be computed at the same time,
     since neighbours slow each other down; the slowest of each pace counts.
@@ -280,7 +280,7 @@ def _compare_with_people(
 
 
 def _write(plan: Plan, store: Store, numbers: Sequence[Summary], console: Console) -> None:
-    """Prints the table, and writes its files into the folder of the experiment."""
+    """Print the table, and write its files into the folder of the experiment."""
     # Figures take long to load.
     from convergan.experiments.figure import write_error_bars
 
@@ -302,7 +302,7 @@ def _write(plan: Plan, store: Store, numbers: Sequence[Summary], console: Consol
 
 
 def _copy_samples(numbers: Sequence[Summary], store: Store) -> list[Path]:
-    """Copies the last samples of each finished run; returns the copies."""
+    """Copy the last samples of each finished run; return the copies."""
     copies = []
     for summary in numbers:
         for cell in summary.entry.cells:

@@ -125,7 +125,7 @@ class Store:
         )
 
     def adopt(self, cell: Cell, run: Path) -> None:
-        """Makes the folder of a cell a link to a finished run; an existing folder stays."""
+        """Make the folder of a cell a link to a finished run; an existing folder stays."""
         link = self.cell_folder(cell)
         make_folder(link.parent)
         # Without links only the run's results are kept: cells that need the run are trained.
@@ -133,13 +133,13 @@ class Store:
             link.symlink_to(run.resolve(), target_is_directory=True)
 
     def make_way(self, cell: Cell) -> None:
-        """Removes a link to an adopted run that is no longer there, before the cell is computed."""
+        """Remove a link to an adopted run that is no longer there, before the cell is computed."""
         folder = self.cell_folder(cell)
         if folder.is_symlink() and not folder.exists():
             folder.unlink()
 
     def keep(self, table: str, cell: Cell, run: Path | None = None) -> None:
-        """Copies the outcome of a finished cell, from its own folder or an adopted run, to the results of a
+        """Copy the outcome of a finished cell, from its own folder or an adopted run, to the results of a
         table.
 
         Raises:
@@ -230,7 +230,7 @@ def _settings(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def write_outcome(folder: Path, content: Mapping[str, Any]) -> None:
-    """Writes the results.json of an ensemble or a score, the mark that it is done."""
+    """Write the results.json of an ensemble or a score, the mark that it is done."""
     make_folder(folder)
     write_json(folder / "results.json", content)
 

@@ -78,7 +78,7 @@ class Supervisor:
         self.progress = CallProgress()
 
     def run(self, cells: Sequence[Cell]) -> CallProgress:
-        """Computes cells; each comes after those that it needs, which are among them or usable.
+        """Compute cells; each comes after those that it needs, which are among them or usable.
 
         Ctrl-C asks the workers to stop; a second one ends them at once.
         """
@@ -165,7 +165,7 @@ class Supervisor:
             self._fail(cell, answer.error or "failed")
 
     def _begin_again(self, cell: Cell, reason: str) -> None:
-        """Puts a cell first whose worker ended before it was done; fails it if it no longer advances."""
+        """Put a cell first whose worker ended before it was done; fail it if it no longer advances."""
         steps = steps_kept(self._store, cell)
         if steps > self._steps_kept.get(cell.name, 0):
             self._attempts[cell.name] = 1
@@ -178,7 +178,7 @@ class Supervisor:
             self._fail(cell, f"{reason}, {attempt} times in a row")
 
     def _wait_for(self, cell: Cell, reason: str) -> None:
-        """Leaves a cell to another process that trains it, and checks again later."""
+        """Leave a cell to another process that trains it, and check again later."""
         self._attempts[cell.name] -= 1
         if cell.name not in self._reported_busy:
             self._reported_busy.add(cell.name)
@@ -198,7 +198,7 @@ class Supervisor:
         self._display.tell(f"{cell.title}: failed: {error}")
 
     def _stop(self) -> None:
-        """Asks the workers to stop, and waits for their checkpoints."""
+        """Ask the workers to stop, and wait for their checkpoints."""
         self._waiting.clear()
         self._workers.stop()
         deadline = time.monotonic() + STOP_SECONDS

@@ -82,11 +82,11 @@ class CellDurations:
         self._per_epoch: dict[str, float] = {}
 
     def add_timing(self, cell: Training | Scoring, seconds: float) -> None:
-        """Adds the duration of a cell: estimated from timed steps or images, or, of a score, measured."""
+        """Add the duration of a cell: estimated from timed steps or images, or, of a score, measured."""
         self._timed[pace(cell)] = seconds
 
     def observe(self, cell: Training, current: Standing) -> None:
-        """Adds the speed of a training."""
+        """Add the speed of a training."""
         if current.seconds_per_epoch is not None:
             self._per_epoch[cell.recipe.name] = current.seconds_per_epoch
 

@@ -29,7 +29,7 @@ CHUNK = 4096
 
 
 def gaussian_statistics(features: Float[Tensor, "images features"]) -> GaussianStatistics:
-    """Computes the mean and the unbiased covariance of features, in float64.
+    """Compute the mean and the unbiased covariance of features, in float64.
 
     Args:
         features: features of at least two images.
@@ -110,7 +110,7 @@ def distance_by_singular_values(
 
 
 def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> float:
-    """Computes the squared Fréchet distance of two normal distributions: FID, given statistics of features.
+    """Compute the squared Fréchet distance of two normal distributions: FID, given statistics of features.
 
     Args:
         first: statistics of one set of images.
@@ -153,14 +153,14 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         self._reference: GaussianStatistics | None = None
 
     def set_reference(self, statistics: GaussianStatistics) -> None:
-        """Sets the statistics of the real images, in place of `update(..., real=True)`.
+        """Set the statistics of the real images, in place of `update(..., real=True)`.
 
         `reset` keeps them.
         """
         self._reference = statistics
 
     def update(self, imgs: Tensor, real: bool) -> None:
-        """Adds images.
+        """Add images.
 
         Raises:
             ValueError: the images are real, but `set_reference` has set their statistics.
@@ -170,7 +170,7 @@ class FrechetInceptionDistance(_TorchmetricsFID):
         super().update(imgs, real)
 
     def compute(self) -> Tensor:
-        """Computes the distance, in float64.
+        """Compute the distance, in float64.
 
         Raises:
             ValueError: fewer than two real or two generated images.
@@ -207,13 +207,13 @@ def mean_of_features(features: Tensor) -> Tensor:
 
 
 def centred_features(features: Tensor, mean: Tensor) -> Iterator[Tensor]:
-    """Yields chunks of features less the mean, float64."""
+    """Yield chunks of features less the mean, float64."""
     for part in features.split(CHUNK):
         yield part.double() - mean
 
 
 def warn_if_few(images: int, features: int) -> None:
-    """Warns if there are fewer than `FEWEST_PER_FEATURE_OF_INFINITY` images per feature."""
+    """Warn if there are fewer than `FEWEST_PER_FEATURE_OF_INFINITY` images per feature."""
     fewest = FEWEST_PER_FEATURE_OF_INFINITY * features
     if images < fewest:
         warnings.warn(
@@ -233,7 +233,7 @@ class FeaturesAlone(nn.Module):
             self.num_features = network.num_features
 
     def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch *features"]:
-        """Computes features of images, without gradients."""
+        """Compute features of images, without gradients."""
         with evaluation_mode(self.network), torch.inference_mode():
             output = self.network(images)
         features: Tensor = getattr(output, "features", output)

@@ -120,7 +120,7 @@ class InceptionScore(_TorchmetricsMetric):
         images: UInt8[Tensor, "batch channels height width"] | Tensor,
         indices: Int[Tensor, "batch"] | None = None,
     ) -> None:
-        """Adds images.
+        """Add images.
 
         Args:
             images: input of the network.
@@ -160,7 +160,7 @@ class InceptionScore(_TorchmetricsMetric):
     def forward(
         self, images: Shaped[Tensor, "batch *image"], indices: Int[Tensor, "batch"] | None = None
     ) -> SplitScore:
-        """Adds images, as `update` does.
+        """Add images, as `update` does.
 
         Returns:
             The score of these images alone, as one part. It is lower than that of more such images.
@@ -172,7 +172,7 @@ class InceptionScore(_TorchmetricsMetric):
         return score
 
     def compute(self) -> SplitScore:
-        """Computes mean and standard deviation of the score over the parts, in float64.
+        """Compute mean and standard deviation of the score over the parts, in float64.
 
         Raises:
             ValueError: `update` got more or fewer images than `count`, or some places twice and others never.
@@ -195,7 +195,7 @@ class InceptionScore(_TorchmetricsMetric):
         return SplitScore(scores.mean(), scores.std(correction=0))
 
     def reset(self) -> None:
-        """Forgets all images."""
+        """Forget all images."""
         super().reset()
         self._image_count = 0
 
@@ -248,7 +248,7 @@ def scores_of_sums(
 def divergences(
     logits: Float[Tensor, "images classes"], marginal: Float[Tensor, "classes"] | None = None
 ) -> Float[Tensor, "images"]:
-    """Computes KL( p(y|x) || p(y) ) of every image, in nats, in float64.
+    """Compute KL( p(y|x) || p(y) ) of every image, in nats, in float64.
 
     The Inception score is the exponential of its mean. Single images are ranked "by Inception score" by it.
 

@@ -71,7 +71,7 @@ class Overlap(NamedTuple):
 def precision_recall_density_coverage(
     generated: Float[Tensor, "n features"], real: Float[Tensor, "m features"]
 ) -> Overlap:
-    """Computes the overlap of generated and real images from their features.
+    """Compute the overlap of generated and real images from their features.
 
     The manifold of a set of images is the union of balls around their features, each reaching to the k-th
     nearest other image. Precision is the share of generated images in a real ball, recall the share of real
@@ -257,7 +257,7 @@ class _DistanceCache:
 
     @classmethod
     def if_it_fits(cls, sets: Sequence[Tensor], real: Tensor) -> "_DistanceCache | None":
-        """Computes the distances; None if there are too many pairs to keep in memory."""
+        """Compute the distances; None if there are too many pairs to keep in memory."""
         counts = [len(real), *map(len, sets)]
         pairs = sum(count**2 for count in counts) + sum(
             len(real) * len(features) for features in sets
@@ -311,7 +311,7 @@ class _Members:
         in_wide_real: Tensor,
         in_generated: Tensor,
     ) -> None:
-        """Adds a block of booleans [generated, real].
+        """Add a block of booleans [generated, real].
 
         Args:
             rows: the generated images of the block.
@@ -326,7 +326,7 @@ class _Members:
         self.in_generated[columns] |= in_generated.any(dim=0)
 
     def join(self) -> None:
-        """Merges the results of all processes."""
+        """Merge the results of all processes."""
         for name in ("in_real", "in_generated", "holds_generated"):
             setattr(self, name, sum_over_ranks(getattr(self, name).int()) > 0)
         self.balls = sum_over_ranks(self.balls)

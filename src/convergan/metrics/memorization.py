@@ -47,7 +47,7 @@ class Neighbours:
 def nearest_training_images(
     samples: Float[Tensor, "samples features"], training: Float[Tensor, "training features"]
 ) -> Neighbours:
-    """Finds the nearest training image of every sample, by the distance of their features.
+    """Find the nearest training image of every sample, by the distance of their features.
 
     Args:
         samples: features of the samples.

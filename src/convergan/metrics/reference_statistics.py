@@ -12,7 +12,7 @@ from convergan.outputs import binary_output
 
 
 def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -> None:
-    """Writes mu, sigma, count and network; pytorch-fid and clean-fid read the first two.
+    """Write mu, sigma, count and network; pytorch-fid and clean-fid read the first two.
 
     Args:
         path: a .npz file, which is written whole or not at all; or a pipe.
@@ -30,7 +30,7 @@ def write_statistics(path: Path, statistics: GaussianStatistics, network: str) -
 
 
 def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
-    """Reads statistics that `write_statistics`, pytorch-fid or clean-fid wrote; nothing in them is executed.
+    """Read statistics that `write_statistics`, pytorch-fid or clean-fid wrote; nothing in them is executed.
 
     Returns:
         The statistics, and the name of the network; None if the file does not name it.
@@ -72,7 +72,7 @@ def read_statistics(path: Path) -> tuple[GaussianStatistics, str | None]:
 
 
 def is_statistics(path: Path) -> bool:
-    """Tests whether a file is a .npz with a mean and a covariance."""
+    """Test whether a file is a .npz with a mean and a covariance."""
     if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:

@@ -35,7 +35,7 @@ class SplitsCheck:
 
 
 def check_splits(metric: InceptionScoreMetric, images: Embedded) -> SplitsCheck:
-    """Compares the splits of an Inception score with each other."""
+    """Compare the splits of an Inception score with each other."""
     count, logits = len(images), images.logits
     parts = split_of_images(count, metric.protocol, splits=metric.splits, seed=metric.split_seed)
     marginal = marginal_of(logits)

@@ -15,7 +15,7 @@ class Steps:
         self.progress, self.total, self.done = progress, total, 0
 
     def take(self, count: int = 1) -> None:
-        """Counts steps as done."""
+        """Count steps as done."""
         self.done += count
         if self.progress is not None:
             self.progress(self.done, self.total)

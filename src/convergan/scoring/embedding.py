@@ -76,7 +76,7 @@ def embed(
     logits_alone: bool = False,
     progress: Progress | None = None,
 ) -> Embeddings:
-    """Computes features and logits of all images, in order, in little more memory than the results take.
+    """Compute features and logits of all images, in order, in little more memory than the results take.
 
     Under torchrun the processes share the images, and each of them returns all embeddings.
 
@@ -231,7 +231,7 @@ class Rows:
         self.room: list[Tensor] = []
 
     def append(self, outputs: list[Tensor]) -> None:
-        """Appends the rows of one batch."""
+        """Append the rows of one batch."""
         if not self.room:
             self.room = [self._room(output) for output in outputs]
         end = self.filled_rows + len(outputs[0])
@@ -255,7 +255,7 @@ class Rows:
 def rows_of_all(
     indices: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
 ) -> tuple[np.ndarray, list[Tensor], dict[int, str]]:
-    """Gathers the outputs of all processes, in the images' order, on every process.
+    """Gather the outputs of all processes, in the images' order, on every process.
 
     One process at a time broadcasts its rows.
 

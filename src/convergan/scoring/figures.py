@@ -36,7 +36,7 @@ class Parts:
 
 
 def write_figures(folder: Path, logits: Tensor, classes: Sequence[str], parts: Parts) -> list[Path]:
-    """Writes the Inception score by number of images, and the histogram of p(y), as SVG.
+    """Write the Inception score by number of images, and the histogram of p(y), as SVG.
 
     Args:
         folder: the folder to write to, which is created if necessary.
@@ -86,7 +86,7 @@ def write_neighbours(
     samples: Sequence[np.ndarray],
     training: Sequence[np.ndarray],
 ) -> None:
-    """Writes a grid of samples, each above its nearest training image.
+    """Write a grid of samples, each above its nearest training image.
 
     All images are uint8 [height, width, channels], of one size.
     """

@@ -76,7 +76,7 @@ def open_inputs(
     versus: ImageSource | None = None,
     training: ImageSource | None = None,
 ) -> ScoreInputs:
-    """Opens all inputs without reading an image from a file; see `score` for the arguments.
+    """Open all inputs without reading an image from a file; see `score` for the arguments.
 
     Raises:
         UserError: an input does not exist, or a setting applies to none of them.
@@ -100,7 +100,7 @@ def open_inputs(
 
 
 def read_reference(path: Path) -> SavedReference | None:
-    """Reads the statistics in a file; None if it is another kind of file."""
+    """Read the statistics in a file; None if it is another kind of file."""
     if not is_statistics(path):
         return None
     statistics, network = read_statistics(path)
@@ -108,7 +108,7 @@ def read_reference(path: Path) -> SavedReference | None:
 
 
 def _open(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
-    """Opens images, saved features, or the images that a run's generator draws."""
+    """Open images, saved features, or the images that a run's generator draws."""
     if isinstance(source, np.ndarray | Tensor):
         array: Any = source.numpy(force=True) if isinstance(source, Tensor) else source
         if settings.features:
@@ -144,7 +144,7 @@ def _open_reference(source: ImageSource, settings: ScoreSettings) -> ImageSet | 
 
 
 def _statistics_with_images(source: ImageSource, settings: ScoreSettings) -> SavedReference | None:
-    """Reads the statistics of a reference batch of guided-diffusion, which has some of the images too."""
+    """Read the statistics of a reference batch of guided-diffusion, which has some of the images too."""
     if isinstance(source, np.ndarray | Tensor):
         return None
     path = as_path(source, "reference")
@@ -152,7 +152,7 @@ def _statistics_with_images(source: ImageSource, settings: ScoreSettings) -> Sav
 
 
 def _has_images(path: Path, settings: ScoreSettings) -> bool:
-    """Tests whether a file of statistics also has an array of images."""
+    """Test whether a file of statistics also has an array of images."""
     if not is_statistics(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:

@@ -130,7 +130,7 @@ def score_inputs(
     weights: StrPath | None,
     quiet: bool,
 ) -> Scores:
-    """Opens the network and scores inputs that are open already; see `score` for arguments and errors."""
+    """Open the network and score inputs that are open already; see `score` for arguments and errors."""
     # First, as the network may have to be downloaded.
     require_sets(inputs, settings, chosen_metrics(settings, inputs))
     unnamed = classifier is None and weights is None
@@ -162,7 +162,7 @@ def measure(
     settings: ScoreSettings,
     stage: Stage | None = None,
 ) -> Scores:
-    """Scores images with an opened network.
+    """Score images with an opened network.
 
     Args:
         inputs: the images, and the sets to compare them with.

@@ -7,7 +7,7 @@ from convergan.statistics.equivalence import Equivalence
 from convergan.statistics.intervals import Interval
 from convergan.study.analysis.arms import describe_arm
 from convergan.study.analysis.attention import Attention
-from convergan.study.analysis.estimates import Estimate, Estimates
+from convergan.study.analysis.estimates import Estimates, MeanEstimate
 from convergan.study.analysis.findings import AccuracyComparison, Arm
 from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.thresholds import Thresholds
@@ -21,7 +21,7 @@ S = "\N{NO-BREAK SPACE}"
 def arm(report: StudyReport, low: float, high: float, conclusion: str = "undecided") -> Arm:
     return replace(
         report.findings.arms[0],
-        accuracy=Estimate(value=(low + high) / 2, participants=None),
+        accuracy=MeanEstimate(value=(low + high) / 2, participants=None),
         interval=Interval(low, high),
         conclusion=conclusion,
     )
