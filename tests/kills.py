@@ -119,7 +119,7 @@ def stage(run: Path) -> str:
 
 
 def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
-    """Kill processes in runs of all kinds in turn, and resumes each run until it is finished."""
+    """Kill processes in runs of all kinds in turn, and resume each run until it is finished."""
     chance, counts = random.Random(seed), Counter[str]()
     references: dict[str, tuple[Path, float]] = {}
     for name, (recipe, data) in CASES.items():

@@ -112,7 +112,7 @@ def use(python: Path, folder: Path) -> dict[str, str]:
 
 
 def open_in_a_browser(python: Path, folder: Path) -> None:
-    """Serve the study by the installed program, and fetches its first page and what that refers to."""
+    """Serve the study by the installed program, and fetch its first page and what that refers to."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -146,7 +146,7 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Make networks and images float64, and splits small batches into several blocks."""
+    """Make networks and images float64, and split small batches into several blocks."""
 
     def to_double(pixels: Tensor, pixel_range: tuple[float, float]) -> Tensor:
         return to_network(pixels, pixel_range).double()

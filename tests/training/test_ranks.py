@@ -197,7 +197,7 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
 
 
 def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """Train as one of two processes that torchrun starts, and saves what this rank ended with."""
+    """Train as one of two processes that torchrun starts, and save what this rank ended with."""
     as_of_torchrun(rank, port)
     prepare, prepared = run.prepare, []
 
