@@ -138,7 +138,7 @@ class Plan:
                     yield name, variant, draw
 
     def measure(self, name: str, variant: str, draw: int) -> dict[str, Any]:
-        """Times a step of a variant, and trains it for as many as the seconds hold."""
+        """Time a step of a variant, and train it for as many as the seconds hold."""
         task = ROWS[name]
         cell = self.cell(name, variant, draw)
         out = self.runs / "runs" / cell.name
@@ -191,7 +191,7 @@ def _mean(by_draw: dict[int, dict[str, Any]]) -> float:
 def print_tables(
     plan: Plan, by_row: dict[str, dict[str, dict[int, dict[str, Any]]]], console: Console
 ) -> None:
-    """Prints a table for each row, the most accurate variant first."""
+    """Print a table for each row, the most accurate variant first."""
     for name, by_variant in by_row.items():
         table = Table(title=f"{name}, {plan.cpu_seconds:g} CPU seconds", box=None, pad_edge=False)
         table.add_column("variant")

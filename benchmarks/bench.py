@@ -69,7 +69,7 @@ def possible(mnist: Path | None) -> list[Measurement]:
 
 
 def run(mnist: Path | None) -> list[str]:
-    """Runs the commands, and prints how long each took.
+    """Run the commands, and print how long each took.
 
     Returns:
         The commands that failed.

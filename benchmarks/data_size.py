@@ -108,7 +108,7 @@ def recipe_of(steps: int) -> Recipe:
 
 
 def train_in_turns(recipe: Recipe, pixels: Path, shape: Shape, turns: Turns) -> None:
-    """Trains on the first images of a file of pixels: so many, of this height, width and channels."""
+    """Train on the first images of a file of pixels: so many, of this height, width and channels."""
     data = TrainingData(
         images=StoredImages(pixels, pixels.with_name(DIGESTS), shape),
         labelled=np.arange(100),

@@ -5,7 +5,7 @@
 
 On a GPU an epoch of `cifar10` should take at most 3 seconds; a CPU needs an hour. Ours is what `train` does
 without a baseline: the loop, its checkpoints, tests of both networks on the test images, metrics. The peer
-(`harness/peers`) decodes its images in a `DataLoader` and tests its averaged network. The two take turns,
+(`harness/peers`) decodes its images in a `DataLoader` and tests its EMA weights. The two take turns,
 one epoch each; the peer has a process of its own. Before that, a tenth of an epoch with 0, 1, 2, 4 ...
 decoding processes, up to one for each core, decides how many the peer has. The floor is the arithmetic of
 the steps, and of testing one network, at the rate of a large matrix product.

@@ -87,7 +87,7 @@ class Plan:
                     yield self.cell(name, method, draw)
 
     def measure(self, cell: Cell) -> dict[str, Any]:
-        """Trains and tests one cell."""
+        """Train and test one cell."""
         name, method, draw = cell.names[0], cell.names[1], int(cell.names[2])
         task = self.tasks[name]
         folder = self.folders / f"{name}-{draw}"

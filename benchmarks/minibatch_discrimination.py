@@ -2,7 +2,7 @@
 
     python benchmarks/minibatch_discrimination.py [--repeats 20] [--threads N ...] [--device cuda]
 
-It times the sums of closenesses, and their gradient back to the projections M [n, B, C], on one thread and
+It times the sums of similarities, and their gradient back to the projections M [n, B, C], on one thread and
 on all, or on N. The peers are the obvious ways: broadcasting, which holds all n n B C differences, and
 torch.cdist, which ours calls too on a GPU. Each has a process of its own. Before the timing, sums and
 gradients of the three are compared: those of a few kernels in double precision, for which ours takes
@@ -55,14 +55,14 @@ MEMORY_SHAPES = ((256, 100, 5), (512, 100, 5), (512, 100, 20))
 
 
 def by_broadcasting(projected: Tensor, sizes: list[int]) -> Tensor:
-    closeness = torch.exp(-(projected.unsqueeze(1) - projected).abs().sum(3))
-    return torch.stack([part.sum(1) for part in closeness.split(sizes, dim=1)])
+    similarity = torch.exp(-(projected.unsqueeze(1) - projected).abs().sum(3))
+    return torch.stack([part.sum(1) for part in similarity.split(sizes, dim=1)])
 
 
 def by_cdist(projected: Tensor, sizes: list[int]) -> Tensor:
     by_kernel = projected.transpose(0, 1)
-    closeness = torch.exp(-torch.cdist(by_kernel, by_kernel, p=1))
-    return torch.stack([part.sum(2).T for part in closeness.split(sizes, dim=2)])
+    similarity = torch.exp(-torch.cdist(by_kernel, by_kernel, p=1))
+    return torch.stack([part.sum(2).T for part in similarity.split(sizes, dim=2)])
 
 
 # The peers' sums include each sample itself, which is a constant.
@@ -99,7 +99,7 @@ def require_equal(
     ways: Sequence[Sums],
     **tolerances: float,
 ) -> None:
-    """Stops where our sums or gradients differ from those of other ways."""
+    """Stop where our sums or gradients differ from those of other ways."""
     projected = projected.detach().requires_grad_()
     itself = torch.block_diag(*(projected.new_ones(1, size) for size in sizes)).unsqueeze(2)
     own_sums = sums_over_others(projected, sizes) + itself

@@ -4,7 +4,7 @@
 
 Both take the same steps in turn, from the same weights, on the same images and with the same random
 numbers: the recipe as `train` runs it, and tests/authors, plain operations that do not use this package.
-Errors of 10,000 are those of the averaged weights after each epoch. The row also has the largest difference
+Errors of 10,000 are those of the EMA weights after each epoch. The row also has the largest difference
 between two weights of the discriminators, divided by the largest weight. In float64 the two differ only by
 rounding, and by what training makes of it. 20 epochs take about two hours of one core in float64, half of
 that in float32. The rows are written after each epoch; rows of other seeds stay in the JSON. The
@@ -149,7 +149,7 @@ class PairedTraining(Silent):
         fit(CPU, self.recipe, data, observer=self)
 
     def epoch_ended(self, record: EpochRecord, players: Mapping[str, Player]) -> None:
-        """Tests both; see `Observer`."""
+        """Test both; see `Observer`."""
         assert self.authors is not None
         player = players["discriminator"]
         tested = player.tested.eval()

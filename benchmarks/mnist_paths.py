@@ -42,7 +42,7 @@ FAST, REFERENCE = RESULTS / "mnist-fast-path", RESULTS / "mnist-reference-path"
 
 
 def train_to_the_epoch(recipe: Recipe, run: RunFolder) -> dict[str, Any]:
-    """Trains up to `EPOCHS`, or continues; returns device, precision and noise."""
+    """Train up to `EPOCHS`, or continue; return device, precision and noise."""
     device = choose_device(recipe.hardware)
 
     def epoch_ended(epoch: int, seconds: float, line: EpochLine) -> None:

@@ -92,7 +92,7 @@ def compare(
 
 
 def copy_samples(run: Path, destination: Path) -> None:
-    """Copies the last samples that a run drew itself."""
+    """Copy the last samples that a run drew itself."""
     shutil.copy(max(RunFolder(run).samples.glob("epoch-*.png")), destination)
 
 

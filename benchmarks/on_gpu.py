@@ -273,7 +273,7 @@ def _seconds(value: float) -> str:
 
 
 def say(text: str, indent: str = "") -> None:
-    """Prints lines of at most 80 columns."""
+    """Print lines of at most 80 columns."""
     lines = wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
     )
@@ -286,7 +286,7 @@ def clock(seconds: float) -> str:
 
 
 def perform(session: Session) -> bool:
-    """Runs the stages and records them; returns whether all were done that have images."""
+    """Run the stages and record them; return whether all were done that have images."""
     record = session.begin()
     say(f"{record['device']}, torch {torch.__version__}, commit {record['git_commit']}")
     for stage in session.stages:
@@ -303,7 +303,7 @@ def perform(session: Session) -> bool:
 
 
 def performed(session: Session, stage: Stage) -> dict[str, Any]:
-    """Runs a stage, if there are images and time for it; gives its record."""
+    """Run a stage, if there are images and time for it; give its record."""
     if session.lacks(stage):
         return {"name": stage.name, "outcome": "left out", "summary": [lack_of(stage)]}
     seconds = session.ends(stage) - session.passed()

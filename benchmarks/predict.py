@@ -89,7 +89,7 @@ def under_data_loader(
 
 
 def write_files(data: Path, folder: Path) -> int:
-    """Writes MNIST's training images as they are in the parquet files; gives their number."""
+    """Write MNIST's training images as they are in the parquet files; give their number."""
     tables = [pyarrow.parquet.read_table(file) for file in find_parquet(data)["train"]]
     images = [image for table in tables for image in table["image"].to_pylist()]
     if not images:

@@ -204,7 +204,7 @@ def _rounded(rates: Iterable[float]) -> tuple[float, ...]:
 
 
 def draw_curves(path: Path, expected_curves: list[ExpectedCurve]) -> None:
-    """Draws all curves, mean and range over the seeds, on logarithmic axes."""
+    """Draw all curves, mean and range over the seeds, on logarithmic axes."""
 
     def draw(axes: Any) -> None:
         for curve in expected_curves:

@@ -32,7 +32,7 @@ _CHUNK = 5000
 def write_random_features(
     path: Path, *, images: int, features: int, classes: int, seed: int, shift: float
 ) -> None:
-    """Writes features and logits as .npz, float32."""
+    """Write features and logits as .npz, float32."""
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(0)
     scale = np.arange(1, features + 1, dtype=np.float32) ** -0.5
     mixing = fixed.normal(size=(features, features)).astype(np.float32)

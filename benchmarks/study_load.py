@@ -74,7 +74,7 @@ class Connection:
         self._writer.close()
 
     async def ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> bytes:
-        """Sends a request; gives the body of the answer. Requests of a `kind` are timed."""
+        """Send a request; give the body of the answer. Requests of a `kind` are timed."""
         form = path == "/consent"
         content_type = "application/x-www-form-urlencoded" if form else "application/json"
         cookies = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
@@ -132,7 +132,7 @@ async def everyone(port: int, links: list[str], think_seconds: float, measured: 
 
 
 def load(database_url: str, *, participants: int, trials: int, think_seconds: float) -> Measured:
-    """Makes a study, serves it, lets everyone take part, and checks what is stored."""
+    """Make a study, serve it, let everyone take part, and check what is stored."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         key_file = folder / "study.key"

@@ -93,7 +93,7 @@ class Case:
         return max(2, runs // self.divisor)
 
     def row(self, runs: int) -> dict[str, Any]:
-        """Measures."""
+        """Measure."""
         repeats = self.repeats(runs)
         measured = {name: float(value) for name, value in self.measure(repeats).items()}
         print(

@@ -117,7 +117,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def appended(path: Path, new_records: Iterable[Record]) -> list[Record]:
-    """Adds records to a file; those that are there stay as they are."""
+    """Add records to a file; those that are there stay as they are."""
     records = [*records_of(path), *new_records]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, spread_json_text(records))
@@ -130,7 +130,7 @@ def records_of(path: Path) -> list[Record]:
 
 
 def measure(arguments: argparse.Namespace, subject: str, seed: int) -> Record:
-    """Trains once, or continues with a peer that was interrupted."""
+    """Train once, or continue with a peer that was interrupted."""
     name = f"{subject}-{arguments.labels}-{seed}-{arguments.threads}"
     if subject == PEER:
         facts = peers_run(arguments, arguments.runs / name, seed)
@@ -199,7 +199,7 @@ def is_of(entry: Record, arguments: argparse.Namespace, subject: str, seed: int)
 
 
 def print_table(records: Sequence[Record], console: Console) -> None:
-    """Prints a line for each record, then a summary of the seeds of each commit."""
+    """Print a line for each record, then a summary of the seeds of each commit."""
     table = Table(box=None, pad_edge=False)
     for column in ("date", "commit", "machine", "what", "labels", "seed"):
         table.add_column(column)

@@ -121,7 +121,7 @@ def steps_of(generator: nn.Module, noise: Tensor, images_gradient: Tensor) -> Ta
 def require_equal(
     own_generator: nn.Module, peer_generator: nn.Module, noise: Tensor, images_gradient: Tensor
 ) -> None:
-    """Stops where images or gradients differ."""
+    """Stop where images or gradients differ."""
     own_generator, peer_generator = (
         deepcopy(own_generator).double(),
         deepcopy(peer_generator).double(),

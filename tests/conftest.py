@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives tests that share a slow fixture to one process, as otherwise every process would set it up."""
+    """Give tests that share a slow fixture to one process, as otherwise every process would set it up."""
     for item in items:
         shared = shared_by(item)
         if shared is not None and item.get_closest_marker("xdist_group") is None:
@@ -71,7 +71,7 @@ def shared_by(item: pytest.Item) -> str | None:
 
 
 def set_bf16_units(monkeypatch: pytest.MonkeyPatch, units: bool) -> None:
-    """Makes the probe for bf16 units give this answer in this process and in those that it starts."""
+    """Make the probe for bf16 units give this answer in this process and in those that it starts."""
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units, raising=False)
     monkeypatch.setenv("CONVERGAN_TESTS_BF16_UNITS", "yes" if units else "no")
     monkeypatch.setenv("PYTHONPATH", str(BF16_UNITS), prepend=os.pathsep)

@@ -43,7 +43,7 @@ def write_folder(
     seed: int = 0,
     size_px: int = 32,
 ) -> Path:
-    """Writes <class>/*.png, and unlabelled/ and test/<class>/ if asked to; numbers are per class."""
+    """Write <class>/*.png, and unlabelled/ and test/<class>/ if asked to; numbers are per class."""
     generator = np.random.default_rng(seed)
     for kind in CLASSES:
         for place, count in (

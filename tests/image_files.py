@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_image() -> Callable[..., np.ndarray]:
-    """Writes an image file of random pixels and returns them, [height, width] or [..., channels]."""
+    """Write an image file of random pixels and return them, [height, width] or [..., channels]."""
 
     def write(
         path: Path, *, seed: int = 0, width: int = 8, height: int = 8, mode: str = "RGB"

@@ -12,7 +12,7 @@ MEAN, STDEV = 0.5, 0.25
 
 
 def saved(folder: Path, model: Any) -> str:
-    """Saves a model and the settings of its images; returns the folder as text."""
+    """Save a model and the settings of its images; return the folder as text."""
     model.save_pretrained(folder)
     settings = {"image_mean": [MEAN] * 3, "image_std": [STDEV] * 3}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))

@@ -62,7 +62,7 @@ CASES: dict[str, tuple[Recipe, Callable[[], DataSet | None]]] = {
 
 
 def start(recipe: Recipe, data: DataSet | None, out: Path) -> int:
-    """Starts or resumes a training in another process; returns its id."""
+    """Start or resumes a training in another process; return its id."""
     child = os.fork()
     if child:
         return child
@@ -119,7 +119,7 @@ def stage(run: Path) -> str:
 
 
 def kill_and_resume(kills: int, folder: Path, seed: int) -> Counter[str]:
-    """Kills processes in runs of all kinds in turn, and resumes each run until it is finished."""
+    """Kill processes in runs of all kinds in turn, and resume each run until it is finished."""
     chance, counts = random.Random(seed), Counter[str]()
     references: dict[str, tuple[Path, float]] = {}
     for name, (recipe, data) in CASES.items():

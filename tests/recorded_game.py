@@ -50,7 +50,7 @@ class Recorded:
 
 @contextmanager
 def in_double() -> Iterator[None]:
-    """Makes tensors of float64 unless told otherwise."""
+    """Make tensors of float64 unless told otherwise."""
     torch.set_default_dtype(torch.float64)
     try:
         yield
@@ -59,7 +59,7 @@ def in_double() -> Iterator[None]:
 
 
 def record(patch: pytest.MonkeyPatch) -> Recorded:
-    """Makes every game that is built from now on keep what it is given, in torch's default precision."""
+    """Make every game that is built from now on keep what it is given, in torch's default precision."""
     recorded = Recorded()
 
     def record_calls(owner: Any, name: str, records: list[Any]) -> None:
@@ -129,7 +129,7 @@ def step_alike(
     generator_loss: GeneratorLoss,
     rate: float,
 ) -> None:
-    """Takes the step of both players that a game has taken, in the re-implementation of the authors' code."""
+    """Take the step of both players that a game has taken, in the re-implementation of the authors' code."""
     (real,) = recorded.real
     latents = list(recorded.latents)
     noises = recorded.noises(0, [*real.sizes, len(latents[0])])

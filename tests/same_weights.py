@@ -93,7 +93,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> int:
-    """Trains by both versions and compares; gives the exit code."""
+    """Train by both versions and compares; give the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("commit")
     parser.add_argument("--only", nargs="+", choices=TRAININGS, default=list(TRAININGS))
@@ -122,7 +122,7 @@ def main() -> int:
 
 
 def write_images(folder: Path) -> None:
-    """Writes folders of images in three classes and a test set; noise around a level of the class."""
+    """Write folders of images in three classes and a test set; noise around a level of the class."""
     generator = np.random.default_rng(0)
     for height, width, channels in ((28, 28, 1), (32, 32, 3), (64, 64, 3)):
         for part, count in (("", 30), ("unlabelled", 30 if height < 64 else 0), ("test", 5)):
@@ -138,7 +138,7 @@ def write_images(folder: Path) -> None:
 
 
 def run(folder: Path, source: Path, training: str, name: str, *, stop: bool = False) -> Path:
-    """Trains in a process of its own; with `stop`, ends it after three steps or more and resumes it.
+    """Train in a process of its own; with `stop`, ends it after three steps or more and resumes it.
 
     Returns:
         The run folder.

@@ -69,7 +69,7 @@ def prolific_path(
 
 
 def write_images(folder: Path, kinds: tuple[str, ...], number: int, size_px: int = 16) -> Path:
-    """Writes different images of these kinds, in turn; returns their folder."""
+    """Write different images of these kinds, in turn; return their folder."""
     generator = np.random.default_rng(len(kinds[0]))
     folder.mkdir(parents=True)
     for index in range(number):

@@ -25,7 +25,7 @@ from convergan.recipes.terms import (
     TermSettings,
 )
 from convergan.runs.manifest import Manifest, ManifestData, TrainingProcess
-from convergan.runs.results import Interval, Results
+from convergan.runs.results import RateInterval, Results
 
 FORMER_FOLDER = Recipe(
     name="folder",
@@ -77,7 +77,7 @@ _NOBODY_ID = 65534
 
 @contextmanager
 def without_privileges() -> Iterator[None]:
-    """Lets permissions bind this process, which they do not where root runs the tests."""
+    """Let permissions bind this process, which they do not where root runs the tests."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(_NOBODY_ID)
@@ -172,7 +172,7 @@ def results_of(
                 "test_size": size,
                 f"{name}_errors": wrong,
                 f"{name}_error_rate": wrong / size,
-                f"{name}_interval": Interval(float(interval.low), float(interval.high)),
+                f"{name}_interval": RateInterval(float(interval.low), float(interval.high)),
             }
     if baseline_errors is not None:
         rates |= {"decision": "undecided", "p_value": 0.4}
@@ -226,7 +226,7 @@ def manifest_of(recipe_sha256: str | None = None, **fields: Any) -> Manifest:
 
 
 def on_two_ranks(task: Callable[..., None], *arguments: object) -> None:
-    """Calls `task(rank, *arguments)` in two processes side by side.
+    """Call `task(rank, *arguments)` in two processes side by side.
 
     They are copies of one that is started once, and has loaded what takes long. The tests that call this are
     in one group, "two ranks", so in one process.

@@ -10,7 +10,7 @@ RUN = Path(__file__).parents[1] / ".ci" / "run"
 
 
 def run_with(folder: Path, **programs: str) -> subprocess.CompletedProcess[str]:
-    """Runs `.ci/run` with no programs but these, each one line of shell."""
+    """Run `.ci/run` with no programs but these, each one line of shell."""
     bash, dirname = shutil.which("bash"), shutil.which("dirname")
     assert bash is not None and dirname is not None
     (folder / "dirname").symlink_to(dirname)

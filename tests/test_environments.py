@@ -20,7 +20,7 @@ TRAIN = [
 def convergan(
     folder: Path, *words: str, umask: int, **variables: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command with some environment variables changed, or removed where None."""
+    """Run a command with some environment variables changed, or removed where None."""
     environment = {**os.environ, "CONVERGAN_CACHE": str(folder / "cache"), **variables}
     return subprocess.run(
         [sys.executable, "-m", "convergan.cli", *words], cwd=folder, umask=umask,

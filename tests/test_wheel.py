@@ -84,7 +84,7 @@ def installed(wheel: Path, folder: Path) -> Path:
 
 
 def use(python: Path, folder: Path) -> dict[str, str]:
-    """Trains, predicts, samples, makes a study and opens it; returns the files of all modules imported."""
+    """Train, predicts, samples, make a study and opens it; return the files of all modules imported."""
     shutil.copytree(DIGITS, folder / "digits")
     write_folder(folder / "real", labelled=4)
     write_folder(folder / "generated", labelled=4, seed=1)
@@ -112,7 +112,7 @@ def use(python: Path, folder: Path) -> dict[str, str]:
 
 
 def open_in_a_browser(python: Path, folder: Path) -> None:
-    """Serves the study by the installed program, and fetches its first page and what that refers to."""
+    """Serve the study by the installed program, and fetch its first page and what that refers to."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

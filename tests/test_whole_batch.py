@@ -32,7 +32,7 @@ def parts_of(values: Tensor) -> list[Tensor]:
 
 @pytest.fixture
 def as_rank(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Makes this process one of three."""
+    """Make this process one of three."""
     monkeypatch.setattr(whole_batch, "ranks", lambda: RANKS)
 
     def become(number: int) -> None:

@@ -42,6 +42,14 @@ def test_a_page_begins_as_a_docstring_does(tmp_path: Path) -> None:
     assert list(CHECK["faults"](page)) == []
 
 
+@pytest.mark.parametrize("verb", ["Writes", "Computes", "Prepares", "Finds"])
+def test_a_function_whose_docstring_is_not_imperative_is_a_fault(verb: str, tmp_path: Path) -> None:
+    text = f'"""{verb} files."""\nasync def f():\n    """{verb} a file."""'
+    assert faults(tmp_path, text) == [
+        f"the docstring of a function must be in the imperative, got '{verb}'"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -39,17 +39,17 @@ class Visitor:
         return self._ask("GET", path, None, headers)
 
     def post(self, path: str, content: object = None, **headers: str) -> Answer:
-        """Sends a request as the page's script does."""
+        """Send a request as the page's script does."""
         headers = {"Content-Type": "application/json", **headers}
         return self._ask("POST", path, json.dumps(content or {}).encode(), headers)
 
     def submit(self, path: str, fields: dict[str, str], **headers: str) -> Answer:
-        """Submits a form."""
+        """Submit a form."""
         headers = {"Content-Type": "application/x-www-form-urlencoded", **headers}
         return self._ask("POST", path, urlencode(fields).encode(), headers)
 
     def join(self, link: str) -> Answer:
-        """Follows a link and consents."""
+        """Follow a link and consents."""
         assert self.get(f"/join/{link}").status == 303
         return self.submit("/consent", {"agree": "yes"})
 
@@ -74,7 +74,7 @@ class Visitor:
             state = response.json
 
     def finish(self, answer: str = "real") -> None:
-        """Gives this answer to all that is left, and the right one to checks."""
+        """Give this answer to all that is left, and the right one to checks."""
         tasks = self.resume()["tasks"]
         while tasks:
             task = tasks[0]

@@ -1,7 +1,8 @@
 """Check the words of docstrings and names in all .py files of the project, and of its pages of public names.
 
 A docstring, also the string after an attribute, begins with a noun phrase that names the thing or with a
-verb: it can be read without the name above it, in `--help` or on a page of the documentation. A name says
+verb: it can be read without the name above it, in `--help` or on a page of the documentation. The verb of a
+function's docstring is an imperative: "Write the page", not "Writes the page". A name says
 what its value or its class is, or what its function returns or does: it is no pronoun, preposition or bare
 participle. The name of a function or a class may be a participle that is an infinitive too, such as `read`.
 
@@ -79,6 +80,17 @@ OPENINGS = (
 """First words with which a docstring needs the name above it to be understood."""
 
 
+IMPERATIVES = _words(
+    """
+    acquire adapt add adjust advance append ask call check compare compute draw fill find follow
+    forget gather give join keep kill let load make merge move open perform prepare print put read
+    register remove replace return run save send serve show start stop submit take train wait warn
+    wrap write yield
+    """
+)
+"""Verbs with which a function's docstring begins; without those that are nouns too, as in "Views of"."""
+
+
 class Fault(NamedTuple):
     path: Path
     line: int
@@ -109,6 +121,13 @@ def _docstring_faults(path: Path, tree: ast.AST) -> Iterator[Fault]:
             yield Fault(path, node.lineno, "docstring", "the docstring is empty")
         elif problem := _problem_of_opening(text):
             yield Fault(path, node.lineno, "docstring", f"the docstring {problem}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            words = (ast.get_docstring(node) or "").split()
+            verb = words[0].strip(",;:.") if words else ""
+            if verb.endswith("s") and verb.removesuffix("s").lower() in IMPERATIVES:
+                message = f"the docstring of a function must be in the imperative, got {verb!r}"
+                yield Fault(path, node.body[0].lineno, "docstring", message)
 
 
 def _paragraph_faults(path: Path) -> Iterator[Fault]:

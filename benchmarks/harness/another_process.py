@@ -20,7 +20,7 @@ from harness.measure import Enough, Seconds, Task, seconds_of
 def in_another_process(
     make_task: Callable[[], Task], device: torch.device | str = "cpu"
 ) -> Iterator[Callable[[], Seconds]]:
-    """Runs a task in a process of its own, which times it: the communication does not count.
+    """Run a task in a process of its own, which times it: the communication does not count.
 
     Args:
         make_task: makes the task in that process; it can be pickled.
@@ -32,7 +32,7 @@ def in_another_process(
 
 @contextmanager
 def called_in_another_process(make_task: Callable[[], Task]) -> Iterator[Callable[[], Any]]:
-    """Yields a function that runs a task in a process of its own and returns its result.
+    """Yield a function that runs a task in a process of its own and returns its result.
 
     Args:
         make_task: makes the task in that process; it can be pickled.
@@ -59,13 +59,13 @@ class Turns:
             raise Enough from None
 
     def done(self, result: object) -> None:
-        """Sends the result of a turn."""
+        """Send the result of a turn."""
         self._connection.send(result)
 
 
 @contextmanager
 def turns_of_another_process(work: Callable[[Turns], object]) -> Iterator[Callable[[], Any]]:
-    """Yields a function to ask a process, with as many threads as here, for the result of a turn.
+    """Yield a function to ask a process, with as many threads as here, for the result of a turn.
 
     Args:
         work: runs in that process, waits for each turn and sends its result; it can be pickled.

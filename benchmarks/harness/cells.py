@@ -73,13 +73,13 @@ class Cells:
         return read_json(older[-1]) if older else None
 
     def keep(self, cell: Cell, measured: dict[str, Any]) -> None:
-        """Writes a finished cell, atomically."""
+        """Write a finished cell, atomically."""
         make_folder(self.folder)
         facts = {"names": cell.names, "settings": cell.settings, "git_commit": GIT_COMMIT}
         write_json(self.folder / f"{cell.name}.json", {**facts, **measured})
 
     def run(self, cells: Iterable[Cell], measure: Callable[[Cell], dict[str, Any]]) -> int:
-        """Measures the missing cells one after the other, and prints each.
+        """Measure the missing cells one after the other, and print each.
 
         Returns:
             The number of cells that failed; the others are done.
@@ -102,7 +102,7 @@ class Cells:
 
 
 def timed(words: Sequence[object], log: Path, *, threads: int) -> dict[str, float]:
-    """Runs a command in a process of its own, which can import the harness.
+    """Run a command in a process of its own, which can import the harness.
 
     Args:
         words: the words of the command.
@@ -149,7 +149,7 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]:
-    """Runs `convergan train` into a new folder; the folder of a killed call is removed.
+    """Run `convergan train` into a new folder; the folder of a killed call is removed.
 
     Returns:
         The run's results.json, and the numbers of `timed`.
@@ -163,7 +163,7 @@ def train(words: Sequence[object], out: Path, *, threads: int) -> dict[str, Any]
 
 
 def add_options(parser: argparse.ArgumentParser, runs: Path) -> None:
-    """Adds the options of commands that fill tables of cells: data, folders, and which cells count."""
+    """Add the options of commands that fill tables of cells: data, folders, and which cells count."""
     parser.add_argument("--mnist", type=Path, help="folder with parquet files; else the hub's")
     parser.add_argument("--cifar10", type=Path, help="folder with parquet files, for the folders")
     parser.add_argument("--table", action="store_true", help="print what there is, run nothing")

@@ -66,7 +66,7 @@ def results_name(kind: str, arguments: argparse.Namespace) -> str:
 
 
 def print_row(row: dict[str, Any]) -> None:
-    """Prints a row in two lines."""
+    """Print a row in two lines."""
     low, middle, high = row["times_faster_quartiles"]
     way = ", compiled" if row["compiled"] else ""
     print(

@@ -69,7 +69,7 @@ def fit_in_turns(
     folder: RunFolder,
     epoch_ended: Callable[[int, float, EpochLine], None],
 ) -> None:
-    """Trains as `train` does, until `epoch_ended` raises `Enough`."""
+    """Train as `train` does, until `epoch_ended` raises `Enough`."""
     recipe, split = preparation.recipe, preparation.split
     steps = steps_in_all(recipe, len(split.training.unlabelled))
     bar = ProgressEntry(title="epoch", epochs=recipe.epochs, steps=steps)
@@ -123,11 +123,11 @@ class PeersEpochs:
         self.test = evaluation_loader(ParquetImages(data, "test", pixel_range), workers)
 
     def train(self) -> None:
-        """Trains for an epoch, without a test."""
+        """Train for an epoch, without a test."""
         self.peer.train_epoch(self.unlabelled, self.matched, self.labelled, self.labels)
 
     def run(self) -> tuple[float, int]:
-        """Trains for an epoch and tests; returns its seconds and errors."""
+        """Train for an epoch and test; return its seconds and errors."""
         start = time.perf_counter()
         self.train()
         errors = self.peer.test_errors(self.test)

@@ -29,7 +29,7 @@ class KeptEpochs:
             torch.manual_seed(len(self.errors))
 
     def train(self, epochs: int, target_errors: float) -> None:
-        """Trains up to so many epochs, or until the errors after one are at most the target."""
+        """Train up to so many epochs, or until the errors after one are at most the target."""
         while len(self.errors) < epochs and min(self.errors, default=10**9) > target_errors:
             seconds, errors = self.peer.run()
             self.seconds.append(seconds)

@@ -19,7 +19,7 @@ class KeptRun(NamedTuple):
 
     results: dict[str, Any]
     errors: list[int]
-    """Errors of averaged weights on the test images after each epoch."""
+    """Errors of the EMA weights on the test images after each epoch."""
 
 
 def kept_runs(folder: Path) -> dict[int, KeptRun]:
@@ -33,7 +33,7 @@ def kept_runs(folder: Path) -> dict[int, KeptRun]:
 
 
 def keep(run: RunFolder, results: Mapping[str, Any], folder: Path, seed: int) -> None:
-    """Copies a run's metrics into a folder; its results get the commits that trained it."""
+    """Copy a run's metrics into a folder; its results get the commits that trained it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(
         folder / f"{seed}-results.json", {**results, "trained_at_commits": trained_at_commits(run)}

@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
 
 
 def run(words: list[str], log: Path, *, seconds: float, look: Callable[[], object]) -> Outcome:
-    """Runs Python in a process group of its own, for a limited time, with src on its path.
+    """Run Python in a process group of its own, for a limited time, with src on its path.
 
     Args:
         words: the words after `python`.

@@ -7,7 +7,7 @@ A multiplication and an addition are two operations. For one image, forward,
     transposed            2 inputs outputs kernel^2 pixels of its input
 
 and backward as much again for the weights' gradient, and again for the inputs'. All else (noise, norms,
-activations, Adam, averages) counts nothing, nor do algorithms that multiply less than the formula.
+activations, Adam, EMAs) counts nothing, nor do algorithms that multiply less than the formula.
 """
 
 from collections.abc import Mapping, Sequence

@@ -16,7 +16,7 @@ class NoPostgreSQL(Exception):
 
 @contextmanager
 def postgres_server(*settings: str) -> Iterator[Callable[[], str]]:
-    """Starts a server; yields a function that makes an empty database and returns its URL.
+    """Start a server; yield a function that makes an empty database and returns its URL.
 
     Args:
         settings: settings as in postgresql.conf, such as `fsync=off`.

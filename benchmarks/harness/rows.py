@@ -91,7 +91,7 @@ def results_path(name: str) -> Path:
 
 
 def write_rows(name: str, rows: list[dict[str, Any]]) -> Path:
-    """Writes a benchmark's rows to its `results_path`."""
+    """Write a benchmark's rows to its `results_path`."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = results_path(name)
     write_text(path, spread_json_text(rows))

@@ -67,7 +67,7 @@ class _Convergan:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; gives the exit code: 0 only on success."""
+    """Run a command; give the exit code: 0 only on success."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _plain_output() -> Iterator[None]:
-    """Adapts output to the terminal: spells out characters it lacks, and prints each warning as one line."""
+    """Adapt output to the terminal: spell out characters it lacks, and print each warning as one line."""
     spell_out()
 
     def show(message: Warning | str, *_: object, **__: object) -> None:

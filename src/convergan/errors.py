@@ -96,7 +96,7 @@ def is_utf8(text: str) -> bool:
 
 @contextmanager
 def reading(place: object, expected: str) -> Iterator[None]:
-    """Turns whatever goes wrong in the block, which reads a file, into one line.
+    """Turn whatever goes wrong in the block, which reads a file, into one line.
 
     Libraries that read a damaged file raise anything: lists of their exceptions are never complete.
 

@@ -28,7 +28,7 @@ os.umask(_UMASK)
 
 @contextlib.contextmanager
 def aside_folder(parent: Path) -> Iterator[Path]:
-    """Yields a new folder in `parent` to build in what is then renamed to its place; removes it at the end.
+    """Yield a new folder in `parent` to build in what is then renamed to its place; remove it at the end.
 
     A lock in it is held for as long as this process lives: what a killed process leaves is told from what a
     living one is writing (`remove_leftovers`). The lock's own name is `.lock`. On a file system without locks
@@ -48,7 +48,7 @@ def aside_folder(parent: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def written_aside(path: Path, *, private: bool = False) -> Iterator[Path]:
-    """Yields a path to write to; that file is synced and takes `path`'s place when the block ends.
+    """Yield a path to write to; that file is synced and takes `path`'s place when the block ends.
 
     If the block raises, `path` stays as it was and nothing is left behind. Symbolic links are followed; a
     file that is replaced hands on its permissions; a new one has the usual ones, or is `private`: for its
@@ -64,7 +64,7 @@ def written_aside(path: Path, *, private: bool = False) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Names `path` in an OSError of the block, which writes it, for a full disk or a temporary file.
+    """Name `path` in an OSError of the block, which writes it, for a full disk or a temporary file.
 
     The system names no file when the disk is full, and temporary files are unknown to the user.
     """
@@ -106,13 +106,13 @@ def usual_mode(permissions: int) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, whole or not at all."""
     with written_aside(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Makes a folder and those above it, durably; gives those that are new, innermost first."""
+    """Make a folder and those above it, durably; give those that are new, innermost first."""
     new = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for path in new:
@@ -121,7 +121,7 @@ def make_folder(folder: Path) -> list[Path]:
 
 
 def try_writing(folder: Path) -> None:
-    """Writes a file without a name into a folder: permissions tell less, as of a file system that is full.
+    """Write a file without a name into a folder: permissions tell less, as of a file system that is full.
 
     Raises:
         OSError: nothing can be written there.
@@ -131,7 +131,7 @@ def try_writing(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what processes that were killed while they wrote into `folder` left there.
+    """Remove what processes that were killed while they wrote into `folder` left there.
 
     What a living process, here or on another machine with the same file system, is writing stays.
     """
@@ -155,7 +155,7 @@ def cache_folder(folder: Path | None = None) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` last through a power failure, where the system can sync a folder."""
+    """Make a rename in `folder` last through a power failure, where the system can sync a folder."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -165,7 +165,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def lock_at_once(lock: FileLock, *, seconds: float = 0) -> bool:
-    """Acquires a lock; false where another process holds it for so many seconds.
+    """Acquire a lock; false where another process holds it for so many seconds.
 
     On a file system that has no locks nothing is acquired, and it is true.
 

@@ -145,12 +145,12 @@ class Sample(Checked):
         from convergan.inference.sample import choose_best, require_no_choice
         from convergan.inference.sample_files import require_room, sample_to_folder
 
-        places = None
+        indices = None
         if self.best is None:
             require_no_choice(by=self.by, classifier=self.classifier, weights=self.weights)
         else:
             require_room(self.out, overwrite=self.overwrite)
-            places = choose_best(
+            indices = choose_best(
                 self.run_folder,
                 self.count,
                 self.best,
@@ -164,7 +164,7 @@ class Sample(Checked):
                 self.count,
                 self.out,
                 seed=self.seed,
-                places=places,
+                indices=indices,
                 overwrite=self.overwrite,
                 progress=progress,
             )
@@ -191,7 +191,7 @@ class Score(Checked):
 
 
 def _report_on(out: Path, text: str) -> None:
-    """Prints what has been written, to the standard error if the output is the standard output."""
+    """Print what has been written, to the standard error if the output is the standard output."""
     print(
         f"{'standard output' if out == STANDARD_OUTPUT else printable(str(out))}: {text}",
         file=sys.stderr if is_standard_output(out) else sys.stdout,

@@ -63,7 +63,7 @@ def json_line(value: Any) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes `json_text`, whole or not at all."""
+    """Write `json_text`, whole or not at all."""
     write_text(path, json_text(value))
 
 

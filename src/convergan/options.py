@@ -340,7 +340,7 @@ _MOST_CHOICES = 8
 
 
 def require_choice(kind: str, choices: Collection[str], words: list[str], program: str) -> None:
-    """Checks that the first word is one of the choices, or asks tyro for help or for completion."""
+    """Check that the first word is one of the choices, or asks tyro for help or for completion."""
     word = words[0] if words else "nothing"
     if word not in choices and not word.startswith(("-h", "--help", "--tyro-")):
         names = [*choices]

@@ -17,7 +17,7 @@ STANDARD_OUTPUT = Path("-")
 
 
 def require_output(path: Path, *, name: str, overwrite: bool) -> None:
-    """Checks, before the work, that its result can go to `path`; removes what killed writers left beside it.
+    """Check, before the work, that its result can go to `path`; remove what killed writers left beside it.
 
     Args:
         path: a new file, a pipe, a terminal or another character device, or `-`; through symbolic links.
@@ -46,7 +46,7 @@ def require_output(path: Path, *, name: str, overwrite: bool) -> None:
 def require_output_folder(
     folder: Path, files: Iterable[str], *, name: str, overwrite: bool
 ) -> None:
-    """Checks, before the work, that files of these names can be written into a folder, new or not.
+    """Check, before the work, that files of these names can be written into a folder, new or not.
 
     Raises:
         UserError: as `require_output`, for the folder or one of the files.
@@ -68,7 +68,7 @@ def require_output_folder(
 
 
 def require_empty_folder(folder: Path, *, name: str) -> None:
-    """Checks, before the work, that a folder is new or empty, and can be filled.
+    """Check, before the work, that a folder is new or empty, and can be filled.
 
     Raises:
         UserError: as `require_output_folder`; or something is in it.
@@ -100,7 +100,7 @@ def is_stream(path: Path) -> bool:
 
 @contextlib.contextmanager
 def binary_output(path: Path) -> Iterator[BinaryIO]:
-    """Opens what `require_output` accepts: a file is written whole or not at all, all else straight."""
+    """Open what `require_output` accepts: a file is written whole or not at all, all else straight."""
     if is_standard_output(path):
         with naming(Path("standard output")):
             yield sys.stdout.buffer
@@ -115,7 +115,7 @@ def binary_output(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def text_output(path: Path) -> Iterator[TextIO]:
-    """Opens an output as `binary_output` does, for text in UTF-8 whose line ends are kept."""
+    """Open an output as `binary_output` does, for text in UTF-8 whose line ends are kept."""
     with binary_output(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
         try:
@@ -128,7 +128,7 @@ def text_output(path: Path) -> Iterator[TextIO]:
 
 
 def write_output(path: Path, text: str) -> None:
-    """Writes `text` to what `require_output` accepts."""
+    """Write `text` to what `require_output` accepts."""
     with text_output(path) as stream:
         stream.write(text)
 

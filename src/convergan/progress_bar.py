@@ -10,6 +10,9 @@ from convergan.terminal import standard_console
 if TYPE_CHECKING:
     from rich.console import Console
 
+Progress = Callable[[int, int], None]
+"""Function that is called with the number of steps, or images, done and with that of all."""
+
 LOG_EVERY_SECONDS = 60.0
 """Shortest time between two lines in a log."""
 
@@ -36,8 +39,8 @@ class LogRate:
 @contextmanager
 def progress_bar(
     title: str, *, unit: str = "images", quiet: bool = False, console: "Console | None" = None
-) -> Iterator[Callable[[int, int], None]]:
-    """Yields a function to call with (done, total).
+) -> Iterator[Progress]:
+    """Yield a function to call with (done, total).
 
     Without a terminal the log gets a line a minute, and none if all is done in less. Both go to the standard
     error, as the standard output may be what a command writes its results to.

@@ -48,7 +48,7 @@ class Checked:
     _group: ClassVar[str] = ""
 
     def __init_subclass__(cls, group: str | None = None) -> None:
-        """Sets the prefix, without its dot, that messages put before the names of the fields."""
+        """Set the prefix, without its dot, that messages put before the names of the fields."""
         if group is not None:
             cls._group = f"{group}."
 
@@ -64,7 +64,7 @@ class Checked:
                 object.__setattr__(self, name, fitting)
 
     def _require(self, holds: bool, name: str, expected: str) -> None:
-        """Checks a condition that no range expresses."""
+        """Check a condition that no range expresses."""
         if not holds:
             self._refuse(name, expected)
 

@@ -36,7 +36,7 @@ codecs.register_error(_ERRORS, _spelled)
 
 
 def spell_out() -> None:
-    """Makes standard output and standard error spell out characters that they cannot encode."""
+    """Make standard output and standard error spell out characters that they cannot encode."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)

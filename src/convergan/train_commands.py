@@ -60,7 +60,7 @@ class TrainRecipe(Checked):
             labels = "" if recipe.labels is None else f"-{recipe.labels}"
             members = "" if recipe.members == 1 else f"-members{recipe.members}"
             out = Path("runs") / f"{recipe.name}{labels}-seed{recipe.seed}{members}"
-        # A rehearsal writes nothing there; who names a folder for it wants to know.
+        # A dry run writes nothing there; who names a folder for it wants to know.
         needs_folder = self.out is not None or not self.dry_run
         if needs_folder and os.environ.get("RANK", "0") == "0":
             # Here as well as in `train`: what follows takes seconds to load.

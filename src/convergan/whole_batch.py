@@ -60,7 +60,7 @@ def _under_way(share: _Share | None) -> Iterator[None]:
 
 @contextmanager
 def batch_of_ranks(group_sizes: Sequence[int]) -> Iterator[None]:
-    """Names the batch under way in the block: one that all ranks hold together.
+    """Name the batch under way in the block: one that all ranks hold together.
 
     Of each group of the batch every rank holds as many rows, in the order of the ranks. All ranks must draw
     alike, from equal generators. On one rank nothing changes.

@@ -27,7 +27,7 @@ class Adam:
         self.t = 1
 
     def step(self, loss: Tensor, rate: float, *, retain_graph: bool = False) -> None:
-        """Moves all weights against the gradient of the loss."""
+        """Move all weights against the gradient of the loss."""
         self.move(
             torch.autograd.grad(loss, self.weights, retain_graph=retain_graph, allow_unused=True),
             rate,

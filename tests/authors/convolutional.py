@@ -9,13 +9,13 @@ from torch import Tensor
 from authors.game import Noise, Output, SemiSupervisedGame
 from authors.layers import (
     batch_normed,
-    closeness_initialized,
     convolved,
     deconvolved,
     leaky_relu,
+    similarity_initialized,
     standardized,
     weight_normed,
-    with_closeness,
+    with_similarities,
 )
 from authors.virtual import virtually_normed
 
@@ -63,8 +63,8 @@ class Convolutional(SemiSupervisedGame):
         ]
         if self.kernels is not None:
             self.log_scale = torch.zeros(self.kernels.shape[1:])
-            self.closeness_bias = torch.full((self.kernels.shape[1],), -1.0)
-            trained += [self.kernels, self.log_scale, self.closeness_bias]
+            self.similarity_bias = torch.full((self.kernels.shape[1],), -1.0)
+            trained += [self.kernels, self.log_scale, self.similarity_bias]
         self.dense = generator["dense"].clone()
         self.deconvolutions = [generator[f"W{k}"].clone() for k in range(3)]
         self.dense_shift = torch.zeros(self.dense.shape[1])
@@ -96,7 +96,7 @@ class Convolutional(SemiSupervisedGame):
         features = torch.mean(x, dim=(2, 3))
         x = features
         if self.kernels is not None:
-            x = with_closeness(x, self.kernels, self.log_scale, self.closeness_bias)
+            x = with_similarities(x, self.kernels, self.log_scale, self.similarity_bias)
         weight = weight_normed(self.theta, self.output_scale, (0,), 1e-6)
         return x @ weight + self.output_bias, features
 
@@ -116,9 +116,9 @@ class Convolutional(SemiSupervisedGame):
             self.biases[number].copy_(bias)
         x = torch.mean(x, dim=(2, 3))
         if self.kernels is not None:
-            x, log_scale, bias = closeness_initialized(x, self.kernels, self.log_scale, len(x))
+            x, log_scale, bias = similarity_initialized(x, self.kernels, self.log_scale, len(x))
             self.log_scale.copy_(log_scale)
-            self.closeness_bias.copy_(bias)
+            self.similarity_bias.copy_(bias)
         t = x @ weight_normed(self.theta, self.output_scale, (0,), 1e-6)
         _, scale, bias = standardized(t, 0.1)
         self.output_scale.copy_(scale)

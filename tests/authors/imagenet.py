@@ -55,7 +55,7 @@ def cross_normed(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
 
 
 def minibatch_features(x: Tensor, kernels: Tensor) -> Tensor:
-    """Closeness to the first and to the second half, [samples, 2 kernels], divided by the mask's sum."""
+    """Similarity to the first and to the second half, [samples, 2 kernels], divided by the mask's sum."""
     rows, half = len(x), len(x) // 2
     activation = torch.tensordot(x, kernels, dims=([1], [0]))
     distances = torch.sum(

@@ -67,13 +67,13 @@ def distances(x: Tensor, theta: Tensor, log_scale: Tensor) -> Tensor:
     return torch.sum(differences, dim=2) + itself[:, None, :]
 
 
-def with_closeness(x: Tensor, theta: Tensor, log_scale: Tensor, bias: Tensor) -> Tensor:
-    """The features and, beside them, the sums of closenesses over the other samples."""
+def with_similarities(x: Tensor, theta: Tensor, log_scale: Tensor, bias: Tensor) -> Tensor:
+    """The features and, beside them, the sums of similarities over the other samples."""
     sums = torch.sum(torch.exp(-distances(x, theta, log_scale)), dim=2)
     return torch.cat([x, sums + bias[None]], dim=1)
 
 
-def closeness_initialized(
+def similarity_initialized(
     x: Tensor, theta: Tensor, log_scale: Tensor, group_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The data-dependent initialization of minibatch discrimination: its features, log scale and bias.

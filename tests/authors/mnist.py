@@ -9,11 +9,11 @@ from torch import Tensor
 from authors.game import Noise, Output, SemiSupervisedGame
 from authors.layers import (
     batch_normed,
-    closeness_initialized,
+    similarity_initialized,
     softplus,
     standardized,
     weight_normed,
-    with_closeness,
+    with_similarities,
 )
 
 Weights = dict[str, Tensor]
@@ -45,13 +45,13 @@ class Mnist(SemiSupervisedGame):
         self.kernels = discriminator["kernels"].clone() if "kernels" in discriminator else None
         if self.kernels is not None:
             self.log_scale = torch.zeros(self.kernels.shape[1:])
-            self.closeness_bias = torch.full((self.kernels.shape[1],), -1.0)
+            self.similarity_bias = torch.full((self.kernels.shape[1],), -1.0)
         self.weights = [weight.clone() for weight in generator.values()]
         self.shifts = [torch.zeros(weight.shape[1]) for weight in self.weights]
         self.output_scale = torch.ones(self.weights[-1].shape[1])
         trained = [*self.thetas, *self.biases, self.scales[-1]]
         if self.kernels is not None:
-            trained += [self.kernels, self.log_scale, self.closeness_bias]
+            trained += [self.kernels, self.log_scale, self.similarity_bias]
         generator_weights = [*self.weights, *self.shifts, self.output_scale]
         for weight in (*trained, *generator_weights):
             weight.requires_grad_()
@@ -67,7 +67,7 @@ class Mnist(SemiSupervisedGame):
             features = torch.clamp(x @ weight + self.biases[number], min=0)
             x = features + 0.5 * noise[number + 1]
         if self.kernels is not None:
-            x = with_closeness(x, self.kernels, self.log_scale, self.closeness_bias)
+            x = with_similarities(x, self.kernels, self.log_scale, self.similarity_bias)
         weight = weight_normed(self.thetas[last], self.scales[last], (0,), 0.0)
         return x @ weight + self.biases[last], features
 
@@ -89,11 +89,11 @@ class Mnist(SemiSupervisedGame):
         last = len(self.thetas) - 1
         for number, theta in enumerate(self.thetas):
             if number == last and self.kernels is not None:
-                x, log_scale, bias = closeness_initialized(
+                x, log_scale, bias = similarity_initialized(
                     x, self.kernels, self.log_scale, group_size or len(x)
                 )
                 self.log_scale.copy_(log_scale)
-                self.closeness_bias.copy_(bias)
+                self.similarity_bias.copy_(bias)
             t, scale, bias = standardized(x @ weight_normed(theta, self.scales[number], (0,), 0.0))
             self.scales[number].copy_(scale)
             self.biases[number].copy_(bias)

@@ -58,7 +58,7 @@ Command = Callable[..., Rows]
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs a benchmark's command and returns the rows that it writes, apart from the committed ones."""
+    """Run a benchmark's command and return the rows that it writes, apart from the committed ones."""
     monkeypatch.setattr(rows, "RESULTS", tmp_path / "results")
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
 

@@ -25,7 +25,7 @@ Call = Callable[..., int]
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
-    """Runs the command at a small scale on the CPU and returns its exit code; the results are in `out`."""
+    """Run the command at a small scale on the CPU and return its exit code; the results are in `out`."""
     monkeypatch.setenv("CONVERGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("BENCHMARK_RESULTS", "")
     monkeypatch.setattr(rows, "RESULTS", rows.RESULTS)
@@ -78,7 +78,7 @@ def outcomes(folder: Path) -> dict[str, str]:
     return {stage["name"]: stage["outcome"] for stage in stages}
 
 
-def test_the_command_is_rehearsed(
+def test_the_command_runs_on_a_cpu_as_on_a_gpu(
     call: Call,
     images: Path,
     in_this_process: None,

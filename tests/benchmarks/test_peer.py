@@ -131,7 +131,7 @@ def test_the_peer_is_initialized_as_the_recipe_is(dense_recipe: Recipe) -> None:
         # The second time there is nothing left to do.
         peer.initialize(images)
         expected = tuple(discriminator.eval()(images))
-        for network in (peer.discriminator, peer.average):
+        for network in (peer.discriminator, peer.ema):
             torch.testing.assert_close(network.eval()(images), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -191,7 +191,7 @@ def fit_few_steps(
     checkpoints: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[TrainingState, list[torch.Tensor]]:
-    """Gives the peer our weights, then trains; returns the state and the latents that were drawn."""
+    """Give the peer our weights, then trains; return the state and the latents that were drawn."""
     states: list[TrainingState] = []
     latents: list[torch.Tensor] = []
 
@@ -422,7 +422,7 @@ def test_the_peer_continues_where_it_was_left(
     first, second = trained(2), trained(3)
     assert (len(first.errors), len(second.errors)) == (2, 3)
     assert (second.errors[:2], second.seconds[:2]) == (first.errors, first.seconds)
-    steps = [int(kept_epochs.peer.peer.average.n_averaged) for kept_epochs in (first, second)]
+    steps = [int(kept_epochs.peer.peer.ema.n_averaged) for kept_epochs in (first, second)]
     assert steps[1] == 1.5 * steps[0] > 0
     # A state that is good enough is trained no further.
     assert trained(4, target_errors=500).errors == second.errors

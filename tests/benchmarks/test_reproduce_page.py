@@ -41,7 +41,7 @@ def test_the_figures_are_what_the_results_say(tmp_path: Path) -> None:
 
 
 def keep(results: Path, cell: Cell, **changes: object) -> Path:
-    """Writes the results of a cell of Table 1, with changes, and returns their path."""
+    """Write the results of a cell of Table 1, with changes, and return their path."""
     members = [
         {"seed": m, "test_errors": 9, "test_error_rate": 0.1} for m in range(len(cell.needs))
     ]

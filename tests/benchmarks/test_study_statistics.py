@@ -66,7 +66,7 @@ def test_what_was_measured_before_it_was_stopped_is_kept(
     monkeypatch.setattr(study_statistics, "_over_participants", stopped)
 
     def command(runs: int) -> list[int]:
-        """Returns the number of simulated studies of each row that is kept."""
+        """Return the number of simulated studies of each row that is kept."""
         words = ["study_statistics.py", "--runs", str(runs), "--parts", "participants"]
         monkeypatch.setattr(sys, "argv", words)
         study_statistics.main()

@@ -25,7 +25,7 @@ def png(tmp_path, write_image):
 
 @pytest.fixture
 def write(png):
-    """Writes plain parquet: a struct of bytes and path as the hub has them, and columns as given."""
+    """Write plain parquet: a struct of bytes and path as the hub has them, and columns as given."""
 
     def write_file(
         file: Path, rows: int, first_seed: int = 0, column: str = "image", **columns
@@ -84,7 +84,7 @@ def test_several_files_are_one_set_and_distinct_labels_are_the_classes(folder, w
 
 @pytest.fixture
 def write_named(png):
-    """Writes parquet as the hub's library does: labels are numbers of the names given."""
+    """Write parquet as the hub's library does: labels are numbers of the names given."""
 
     def write_file(file: Path, names: list[str], labels: list[int]) -> None:
         features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}

@@ -48,7 +48,7 @@ def plan(tiny_file: Path) -> Callable[..., Plan]:
 
 @contextmanager
 def killing_the_trainer(run: Path) -> Iterator[list[int]]:
-    """Kills the first process that trains in a run folder, once an epoch has ended; yields a list that then
+    """Kill the first process that trains in a run folder, once an epoch has ended; yield a list that then
     holds its id."""
     killed: list[int] = []
     ends = threading.Event()

@@ -68,7 +68,7 @@ class Scripted:
 
 
 def write_results(job: Job) -> None:
-    """Writes what a finished cell leaves, as far as tables read it; the recipe decides its errors."""
+    """Write what a finished cell leaves, as far as tables read it; the recipe decides its errors."""
     recipe = job.recipe
     errors = {20: 118, 50: 70}.get(recipe["labels"], 40) + recipe["seed"]
     members = [{"seed": 0, "test_errors": 3, "test_error_rate": 0.1}] * len(job.members)

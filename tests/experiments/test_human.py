@@ -10,7 +10,7 @@ from convergan.errors import UserError
 from convergan.experiments.cells import Scoring
 from convergan.experiments.human import Study, agreement, read_study, write_scatter
 from convergan.experiments.plan import Entry
-from convergan.experiments.store import Outcome
+from convergan.experiments.store import CellOutcome
 from convergan.experiments.summary import Summary
 from convergan.json_files import write_json
 from convergan.recipes.settings import Recipe
@@ -28,7 +28,7 @@ def scored(scores: Sequence[float]) -> list[Summary]:
                 entry=Entry(row=recipe.name, column="", models=1, cells=(cell,)),
                 unit="Inception score",
                 values={0: score},
-                outcomes={0: Outcome(recipe=recipe.name, seed=0, score=score)},
+                outcomes={0: CellOutcome(recipe=recipe.name, seed=0, score=score)},
             )
         )
     return summaries

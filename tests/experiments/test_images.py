@@ -29,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def images_in(folder: Path, seed: int) -> Path:
-    """Makes a folder of two classes of three images each."""
+    """Make a folder of two classes of three images each."""
     for name in ("a", "b"):
         (folder / name).mkdir(parents=True)
         for number in range(3):

@@ -20,7 +20,7 @@ from experiments.conftest import killing_the_trainer
 def require_complete(
     plan: Plan, store: Store, resources: Resources, reference: Path, console: Console
 ) -> None:
-    """Runs a plan, kills the process that trains its first cell, and compares the cell with `reference`, a
+    """Run a plan, kill the process that trains its first cell, and compare the cell with `reference`, a
     run that was not interrupted."""
     first = plan.cells()[0]
     folder = RunFolder(store.cell_folder(first))

@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def done(plan: Plan, store: Store, names: str) -> None:
-    """Writes the results of the cells whose names begin with `names`."""
+    """Write the results of the cells whose names begin with `names`."""
     for cell in plan.cells():
         if cell.name.startswith(names):
             members = tuple(Path(need.name) for need in cell.needs)

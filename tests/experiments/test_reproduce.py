@@ -233,7 +233,7 @@ def test_a_study_that_is_none_is_told_before_the_work(
     assert workers.begun == []
 
 
-def test_a_rehearsal_computes_nothing(
+def test_a_dry_run_computes_nothing(
     words: list[str], workers: Timed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = ["--labels", "20", "--seeds", "3", "--members", "1", "--workers", "1", "--dry-run"]

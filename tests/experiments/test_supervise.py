@@ -10,8 +10,8 @@ from rich.console import Console
 from convergan.experiments.display import Display
 from convergan.experiments.plan import Plan
 from convergan.experiments.store import Store
-from convergan.experiments.supervise import Progress, Supervisor
-from convergan.experiments.watch import TimeLeft
+from convergan.experiments.supervise import CallProgress, Supervisor
+from convergan.experiments.watch import CellDurations
 from convergan.experiments.work import Job
 from experiments.scripted import (
     ADVANCED,
@@ -31,12 +31,12 @@ def store(tmp_path: Path) -> Store:
 
 def supervised(
     plan: Plan, store: Store, workers: Scripted, *, deadline: float | None = None
-) -> tuple[Progress, str]:
-    """Runs what is missing; returns the progress and what was printed."""
+) -> tuple[CallProgress, str]:
+    """Run what is missing; return the progress and what was printed."""
     text = io.StringIO()
     cells = list(plan.missing(store).cells.values())
     with Display(Console(file=text, width=80), len(cells)) as display:
-        supervisor = Supervisor(store, workers, display, TimeLeft(), deadline=deadline)
+        supervisor = Supervisor(store, workers, display, CellDurations(), deadline=deadline)
         return supervisor.run(cells), text.getvalue()
 
 

@@ -13,7 +13,7 @@ from convergan.experiments.cells import Ensemble, Scoring, Training
 from convergan.experiments.display import Display, Running
 from convergan.experiments.plan import Plan
 from convergan.experiments.store import Store
-from convergan.experiments.watch import Standing, TimeLeft, last_line, standing
+from convergan.experiments.watch import CellDurations, Standing, last_line, standing
 from convergan.runs.epochs import EpochLine
 from convergan.runs.metrics import append_metrics
 from convergan.scoring.settings import ScoreSettings
@@ -67,7 +67,7 @@ def test_there_may_be_no_metrics_or_damaged_ones(tmp_path: Path) -> None:
 def test_what_is_left_is_known_from_another_cell_of_the_recipe_or_from_timed_steps(
     cell: Training,
 ) -> None:
-    left = TimeLeft()
+    left = CellDurations()
     assert left.seconds(cell, None) is None
     left.add_timing(cell, 120.0)
     assert left.seconds(cell, None) == 120
@@ -81,7 +81,7 @@ def test_the_duration_of_a_score_is_that_of_another_one_of_its_kind(cell: Traini
     samples, real = (
         Scoring(recipe=cell.recipe, settings=settings, real=real) for real in (False, True)
     )
-    left = TimeLeft()
+    left = CellDurations()
     left.add_timing(cell, 120.0)
     assert left.seconds(samples, None) is None and left.seconds(real, None) is None
     left.add_timing(samples, 60.0)

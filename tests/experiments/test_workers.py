@@ -30,7 +30,7 @@ def environments() -> list[dict[str, str]]:
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch, environments: list[dict[str, str]]) -> Iterator[START]:
-    """Makes processes that run a line of Python in place of a job."""
+    """Make processes that run a line of Python in place of a job."""
     pools: list[Processes] = []
     line = ["pass"]
 

@@ -13,9 +13,9 @@ def training() -> torch.Tensor:
 
 
 def test_copies_are_found(training: torch.Tensor) -> None:
-    places = torch.tensor([7, 300, 7])
-    result = nearest_training_images(training[places] + 1e-3, training)
-    assert torch.equal(result.places, places)
+    indices = torch.tensor([7, 300, 7])
+    result = nearest_training_images(training[indices] + 1e-3, training)
+    assert torch.equal(result.indices, indices)
     assert result.copies.all()
     assert result.authenticity == 0
 

@@ -61,7 +61,7 @@ CLASSES = [inception_score, FrechetInceptionDistance, KernelInceptionDistance]
 
 
 def add(metric: Any, images: Tensor) -> None:
-    """Adds images; to a distance also others, which are real."""
+    """Add images; to a distance also others, which are real."""
     if isinstance(metric, InceptionScore):
         metric.update(images)
         return

@@ -78,7 +78,7 @@ def discriminator(
     return network
 
 
-def closenesses(network: ImageNetDiscriminator, images: Tensor, groups: Sequence[int]) -> Tensor:
+def similarities(network: ImageNetDiscriminator, images: Tensor, groups: Sequence[int]) -> Tensor:
     """Inputs of the output layer but for features and bias, [batch, halves, kernels]."""
     calls: list[Tensor] = []
     hook = network.output.register_forward_pre_hook(lambda _, inputs: calls.append(inputs[0]))
@@ -192,16 +192,16 @@ def test_logits_are_those_of_a_softmax_with_one_class_more() -> None:
 
 def test_all_groups_but_the_last_are_the_real_half() -> None:
     images = images_of(12)
-    expected = closenesses(discriminator(), images, [8, 4])
-    torch.testing.assert_close(closenesses(discriminator(), images, [4, 4, 4]), expected)
-    assert not torch.allclose(closenesses(discriminator(), images, [4, 8]), expected)
+    expected = similarities(discriminator(), images, [8, 4])
+    torch.testing.assert_close(similarities(discriminator(), images, [4, 4, 4]), expected)
+    assert not torch.allclose(similarities(discriminator(), images, [4, 8]), expected)
 
 
 def test_a_collapsed_generator_gives_itself_away() -> None:
     images = torch.cat([images_of(6), images_of(1, seed=2).expand(6, -1, -1, -1)])
-    closeness = closenesses(discriminator(), images, [6, 6])
-    torch.testing.assert_close(closeness[6:, 1], torch.ones(6, 3), atol=1e-4, rtol=0)
-    assert closeness[6:, 0].mean() < 0.9 and closeness[:6, 1].mean() < 0.9
+    similarity = similarities(discriminator(), images, [6, 6])
+    torch.testing.assert_close(similarity[6:, 1], torch.ones(6, 3), atol=1e-4, rtol=0)
+    assert similarity[6:, 0].mean() < 0.9 and similarity[:6, 1].mean() < 0.9
 
 
 def test_generated_images_are_judged_by_the_real_ones_beside_them() -> None:
@@ -216,8 +216,8 @@ def test_generated_images_are_judged_by_the_real_ones_beside_them() -> None:
 
 def test_one_group_is_cut_in_the_middle() -> None:
     images = images_of(7)
-    expected = closenesses(discriminator(), images, [4, 3])
-    torch.testing.assert_close(closenesses(discriminator(), images, [7]), expected)
+    expected = similarities(discriminator(), images, [4, 3])
+    torch.testing.assert_close(similarities(discriminator(), images, [7]), expected)
 
 
 @pytest.mark.parametrize("settings", [SMALL, AUTHORS])

@@ -105,7 +105,7 @@ def steps_alike(
     name: str,
     steps: int,
 ) -> "HorizonAverage":
-    """Takes steps of both games, the authors' on the images and with the random numbers of the other; gives
+    """Take steps of both games, the authors' on the images and with the random numbers of the other; gives
     the average of the authors' discriminator's weights that starts from the first ones."""
     recorded, game, state = played
     generator_steps, generator_loss = GENERATOR[name]
@@ -249,7 +249,7 @@ def test_cifar10_and_svhn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def assert_kernels_equal(minibatch: nn.Module, authors_game: Any) -> None:
     assert_equal(minibatch.theta, authors_game.kernels, "kernels")  # type: ignore[arg-type]
     assert_equal(minibatch.log_scale, authors_game.log_scale, "log scale")  # type: ignore[arg-type]
-    assert_equal(minibatch.bias, authors_game.closeness_bias, "closeness bias")  # type: ignore[arg-type]
+    assert_equal(minibatch.bias, authors_game.similarity_bias, "similarity bias")  # type: ignore[arg-type]
 
 
 def test_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -216,7 +216,7 @@ Departure = tuple[Any, str]
 CIFAR10_DEPARTURES: dict[str, Departure] = {
     "optimizer.averaging_start": (
         "weights",
-        "running average starts with the weights instead of zero",
+        "EMA of the weights starts with the weights instead of zero",
     ),
     "hardware.precision": ("auto", "in bf16"),
 }
@@ -228,7 +228,7 @@ MNIST_DEPARTURES: dict[str, Departure] = {
     "optimizer.epsilon_place": ("outside", "Adam's 1e-8 stands inside the root there"),
     "optimizer.averaging_start": (
         "weights",
-        "running average starts with the weights instead of zero",
+        "EMA of the weights starts with the weights instead of zero",
     ),
     "networks.generator_output": ("normal", "starts from Normal(0, .1) in place of Glorot's"),
     # None stands for torch's own.

@@ -51,7 +51,7 @@ class GradientSettings(TermSettings):
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    """Registers two terms for the test alone."""
+    """Register two terms for the test alone."""
     register_term_settings("entropy", EntropySettings)
     register_term_settings("gradient_penalty", GradientSettings)
     yield
@@ -332,7 +332,7 @@ def test_the_help_of_terms(
     for name in declared_terms():
         term = f"objective.{name.replace('_', '-')}"
         assert f" {term} options " in flat and f"--{term}.weight FLOAT Weight of " in flat
-    assert flat.count("(0 to 1000000) (default: 0.0)") == 7
+    assert flat.count("(0 to 1,000,000) (default: 0.0)") == 7
     assert "--objective.target.probability FLOAT" in flat and "(above 0, at most 1)" in flat
     assert "{squared,absolute}" in flat and "others" not in flat
     for former in ("objective.generator ", "objective.discriminator ", "unsupervised"):

@@ -11,7 +11,7 @@ from convergan.report.disagreements import disagreements
 from convergan.report.inputs import ArmSummary, Prediction, ReportInputs, ViewExamples
 from convergan.report.page import write_report
 from convergan.runs.epochs import EpochLine, HealthWarning
-from convergan.runs.results import ErrorRate, Interval, Results
+from convergan.runs.results import ErrorRate, RateInterval, Results
 from convergan.statistics.intervals import wilson
 from support import manifest_of
 
@@ -60,10 +60,10 @@ def inputs() -> ReportInputs:
             test_size=500,
             test_errors=14,
             test_error_rate=0.028,
-            test_interval=Interval(0.0168, 0.0464),
+            test_interval=RateInterval(0.0168, 0.0464),
             baseline_test_errors=33,
             baseline_test_error_rate=0.066,
-            baseline_test_interval=Interval(0.0474, 0.0912),
+            baseline_test_interval=RateInterval(0.0474, 0.0912),
             decision="helped",
             p_value=0.00042,
             train_seconds=204.7,
@@ -113,7 +113,10 @@ def compared(inputs: ReportInputs) -> ReportInputs:
         ArmSummary(
             name=name,
             test=ErrorRate(
-                errors=errors, size=500, rate=errors / 500, interval=Interval(*wilson(errors, 500))
+                errors=errors,
+                size=500,
+                rate=errors / 500,
+                interval=RateInterval(*wilson(errors, 500)),
             ),
             minutes=minutes,
             steps=steps,

@@ -16,7 +16,7 @@ from convergan.report.inputs import ArmSummary, Disagreements, ReportInputs
 from convergan.report.learning_curves import learning_curves
 from convergan.report.page import write_report
 from convergan.runs.epochs import EpochLine
-from convergan.runs.results import ErrorRate, Interval
+from convergan.runs.results import ErrorRate, RateInterval
 from outline import Outline, words
 from support import results_of
 
@@ -298,7 +298,7 @@ def on_few_labels(compared: ReportInputs) -> ReportInputs:
     arms = [
         replace(
             arm,
-            test=ErrorRate(errors=errors, size=8, rate=errors / 8, interval=Interval(0.1, 0.8)),
+            test=ErrorRate(errors=errors, size=8, rate=errors / 8, interval=RateInterval(0.1, 0.8)),
             held_out_errors=errors,
             held_out_size=8,
             p_value=p_value,

@@ -63,16 +63,16 @@ def test_of_equals_the_earlier_ones_are_shown_and_all_are_counted() -> None:
 
 
 def test_only_what_is_shown_is_read() -> None:
-    places: list[int] = []
+    indices: list[int] = []
 
     def image(place: int) -> np.ndarray:
-        places.append(place)
+        indices.append(place)
         return np.zeros((2, 2, 1), np.uint8)
 
     first, second = np.tile(row(0, 0.9), (100, 1)), np.tile(row(1, 0.9), (100, 1))
     second[:90] = first[:90]
     disagreements(np.zeros(100, int), {"a": first, "b": second}, CLASSES, image, str)
-    assert places == list(range(90, 100))
+    assert indices == list(range(90, 100))
 
 
 def test_one_arm_disagrees_with_nobody() -> None:

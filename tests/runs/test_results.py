@@ -11,7 +11,7 @@ from convergan.json_files import read_json, write_json
 from convergan.runs.results import (
     ArmComparison,
     ArmResult,
-    Interval,
+    RateInterval,
     Results,
     read_results,
     write_results,
@@ -39,7 +39,7 @@ def test_a_run_with_arms_has_their_keys_and_is_read_as_it_was_written(tmp_path: 
             name=name,
             test_errors=errors,
             test_error_rate=errors / 500,
-            interval=Interval(0.0, 0.25),
+            interval=RateInterval(0.0, 0.25),
             minutes=1.5,
             steps=70,
             held_out_errors=1,
@@ -81,7 +81,9 @@ def test_a_run_has_these_keys_in_this_order(trained_run: Path) -> None:
 def test_the_file_to_the_letter(tmp_path: Path) -> None:
     results = results_of(13, 34, p_value=0.0008, decision="helped", git_commit="abc")
     results = replace(
-        results, test_interval=Interval(0.0, 0.25), baseline_test_interval=Interval(0.5, 1.0)
+        results,
+        test_interval=RateInterval(0.0, 0.25),
+        baseline_test_interval=RateInterval(0.5, 1.0),
     )
     write_results(tmp_path / "results.json", results)
     assert (tmp_path / "results.json").read_text().splitlines() == [

@@ -43,7 +43,7 @@ def test_embeddings_are_the_networks_in_order(trained_run: Path, digits: np.ndar
     torch.testing.assert_close(result.images.features, expected.features)
     torch.testing.assert_close(result.images.logits, expected.logits)
     assert calls[-1] == (120, 120)
-    assert result.places.tolist() == list(range(120))
+    assert result.indices.tolist() == list(range(120))
 
 
 def test_every_metric_tells_digits_from_noise(trained_run: Path, arrays: dict[str, Path]) -> None:
@@ -248,7 +248,7 @@ def test_unreadable_images_are_named_or_counted(
     scores = scored(trained_run, tmp_path, ScoreSettings(skip_unreadable=True))
     assert len(scores.images.images) == 19
     assert [Path(skip.name).name for skip in scores.sets["images"].skipped] == ["07.png"]
-    assert 7 not in scores.images.places
+    assert 7 not in scores.images.indices
     (tmp_path / "08.png").unlink()
     Image.new("L", (9, 8)).save(tmp_path / "08.png")
     with pytest.raises(UserError, match=r"08\.png: expected 8x8 pixels .* got 9x8"):
@@ -311,17 +311,17 @@ def test_the_best_samples_are_the_best(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     embedding = run_embedding(trained_run)
-    places = best_samples(trained_run, 5, 0.1, embedding, seed=3)
+    indices = best_samples(trained_run, 5, 0.1, embedding, seed=3)
     images = np.concatenate(list(draw(trained_run, 50, seed=3)))
     logits = embed(embedding, stream_of_array("a", images)).images.logits
     quantities = divergences(logits)
-    assert list(places) == quantities.argsort(descending=True)[:5].tolist()
+    assert list(indices) == quantities.argsort(descending=True)[:5].tolist()
     words = ["sample", str(trained_run), "--count", "5", "--out", str(tmp_path / "best")]
     options = ["--best", "0.1", "--seed", "3", "--classifier", str(trained_run)]
     assert main([*words, *options]) == 0
     samples = open_image_stream(tmp_path / "best").decoded(1, None, slice(None))
-    for image, place in zip(samples, places, strict=True):
-        np.testing.assert_array_equal(image, images[place])  # type: ignore[arg-type]
+    for image, index in zip(samples, indices, strict=True):
+        np.testing.assert_array_equal(image, images[index])  # type: ignore[arg-type]
     for option in (["--classifier", str(trained_run)], ["--by", "inception"], ["--weights", "x"]):
         assert main([*words, *option]) == 1
         expected = f"{option[0][2:]}: expected --best with it, got none"

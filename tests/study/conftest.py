@@ -27,7 +27,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
-    """Makes empty databases in a PostgreSQL of the tests' own; returns their URLs."""
+    """Make empty databases in a PostgreSQL of the tests' own; return their URLs."""
     with ExitStack() as stack:
         try:
             make = stack.enter_context(postgres_server("fsync=off"))
@@ -51,7 +51,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 def make_study(
     tmp_path: Path, folders: dict[str, Path], request: pytest.FixtureRequest
 ) -> Iterator[MakeStudy]:
-    """Makes studies, from the images in `folders` by default."""
+    """Make studies, from the images in `folders` by default."""
     studies = []
 
     def make(
@@ -85,7 +85,7 @@ def make_study(
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves studies until the test ends."""
+    """Serve studies until the test ends."""
     with ExitStack() as stack:
         yield lambda study: stack.enter_context(serving(study))
 

@@ -5,7 +5,6 @@ import shlex
 from dataclasses import fields
 from pathlib import Path
 
-from convergan import study_commands
 from convergan.cli import main
 from convergan.study.design.plan import Plan
 from convergan.study.import_export.export import _COLUMNS
@@ -50,13 +49,6 @@ def test_the_defaults_are_as_documented():
     documented = dict(re.findall(r"`--([a-z-]+) (\d+)`", PAGE))
     assert len(documented) >= 5
     assert {name: str(defaults[name]) for name in documented} == documented
-
-
-def test_the_power_is_as_create_prints_it():
-    assert f"power: {study_commands.power_line(Plan())}\n" in PAGE
-    small = Plan(trials=20, participants=8)
-    assert "--trials 20 --participants 8" in TUTORIAL
-    assert f"power: {study_commands.power_line(small)}\n" in TUTORIAL
 
 
 def test_the_columns_are_as_documented():

@@ -32,13 +32,15 @@ def projections(layer, features):
 
 def plainly(layer, m, group_sizes):
     """The new features of projections m, by broadcasting."""
-    closeness = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))
+    similarity = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))
     group = torch.arange(len(group_sizes)).repeat_interleave(torch.tensor(group_sizes))
     distinct = ~torch.eye(len(m), dtype=torch.bool)
     if layer.compare == "own_group":
-        return (closeness * (distinct & (group == group[:, None])).unsqueeze(2)).sum(1) + layer.bias
+        return (similarity * (distinct & (group == group[:, None])).unsqueeze(2)).sum(
+            1
+        ) + layer.bias
     halves = [(distinct & (group == half)).unsqueeze(2) for half in (0, 1)]
-    means = [(closeness * half).sum(1) / half.sum(1) for half in halves]
+    means = [(similarity * half).sum(1) / half.sum(1) for half in halves]
     return torch.cat(means, 1) + layer.bias
 
 
@@ -74,8 +76,8 @@ def test_both_halves_equal_the_literal_loop(group_sizes):
         for h, half in enumerate((real, generated)):
             partners = [j for j in half if j != i]
             for b in range(4):
-                closeness = [math.exp(-distance(m, i, j, b)) for j in partners]
-                expected[i, h, b] = sum(closeness) / len(partners)
+                similarity = [math.exp(-distance(m, i, j, b)) for j in partners]
+                expected[i, h, b] = sum(similarity) / len(partners)
     output = layer(features, group_sizes)
     assert output.shape == (7, layer.out_features) == (7, 14)
     torch.testing.assert_close(output[:, :6], features)
@@ -115,9 +117,9 @@ def test_a_collapsed_group_reaches_the_maximum_and_a_spread_one_the_minimum():
     layer = layer_in_float64()
     collapsed = torch.randn(1, 6, dtype=torch.float64).expand(5, 6)
     spread = 1e6 * torch.randn(3, 6, dtype=torch.float64)
-    closeness = layer(torch.cat([collapsed, spread]), [5, 3])[:, 6:] - layer.bias
-    torch.testing.assert_close(closeness[:5], torch.full_like(closeness[:5], 4.0))
-    torch.testing.assert_close(closeness[5:], torch.zeros_like(closeness[5:]))
+    similarity = layer(torch.cat([collapsed, spread]), [5, 3])[:, 6:] - layer.bias
+    torch.testing.assert_close(similarity[:5], torch.full_like(similarity[:5], 4.0))
+    torch.testing.assert_close(similarity[5:], torch.zeros_like(similarity[5:]))
 
 
 def test_groups_do_not_see_each_other():
@@ -203,8 +205,8 @@ def test_equal_components_of_different_points_have_no_gradient_either(kernel_siz
     m = torch.randint(0, 2, (8, 4, kernel_size)).double().requires_grad_()
     (sums,) = sums_over_others(m, [8])
     (gradient,) = torch.autograd.grad(sums.sum(), m)
-    closeness = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))  # abs has the gradient 0 at 0
-    (expected,) = torch.autograd.grad(closeness.sum(), m)
+    similarity = torch.exp(-(m.unsqueeze(1) - m).abs().sum(3))  # abs has the gradient 0 at 0
+    (expected,) = torch.autograd.grad(similarity.sum(), m)
     torch.testing.assert_close(gradient, expected)
 
 

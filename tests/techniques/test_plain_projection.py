@@ -17,7 +17,7 @@ def layer_of(gather: Callable[[Tensor], Tensor] | None = None) -> MinibatchDiscr
         5, 4, 3, compare="both_halves", projection="plain", gather=gather
     ).double()
     with torch.no_grad():
-        # So that closenesses are neither 0 nor 1.
+        # So that similarities are neither 0 nor 1.
         layer.theta.mul_(20)
     return layer
 
@@ -44,10 +44,10 @@ def test_halves_may_differ_in_size(gather: Callable[[Tensor], Tensor] | None) ->
     layer, features = layer_of(gather), random_features(7)
     outputs = layer(features, [5, 2])[:, 5:]
     projected = torch.tensordot(features, layer.theta, dims=1)
-    closeness = torch.exp(-(projected[:, None] - projected[None]).abs().sum(3))
-    closeness = closeness * (1 - torch.eye(7, dtype=torch.float64))[..., None]
+    similarity = torch.exp(-(projected[:, None] - projected[None]).abs().sum(3))
+    similarity = similarity * (1 - torch.eye(7, dtype=torch.float64))[..., None]
     # All pairs of a sample with another of the half.
-    expected = torch.cat([closeness[:, :5].sum(1) / 30, closeness[:, 5:].sum(1) / 12], dim=1)
+    expected = torch.cat([similarity[:, :5].sum(1) / 30, similarity[:, 5:].sum(1) / 12], dim=1)
     torch.testing.assert_close(outputs, expected)
 
 

@@ -59,7 +59,7 @@ def features() -> Tensor:
 
 
 class Compared(nn.Module):
-    """A layer, and then the closeness of samples of the minibatch."""
+    """A layer, and then the similarity of samples of the minibatch."""
 
     def __init__(self, compare: Any, gather: Any = None) -> None:
         super().__init__()

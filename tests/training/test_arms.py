@@ -274,7 +274,7 @@ def test_a_recipe_file_with_other_networks_is_planned_anew(
         run(tmp_path / "run", replace(saved, networks=networks), with_test=True, resume=True)
 
 
-def test_a_rehearsal_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_prints_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     monkeypatch.setattr("convergan.training.planning.FEWEST_STEPS", 1)
     data, console = squares(with_test=False), Console(file=text, width=80)

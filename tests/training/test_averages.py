@@ -1,4 +1,4 @@
-"""Running averages: those that start from zero, as the authors' do, and those of the generator."""
+"""Averages of weights (EMA): those that start from zero, as the authors' do, and those of the generator."""
 
 import copy
 from dataclasses import replace
@@ -26,7 +26,7 @@ def values(network: nn.Module) -> list[Tensor]:
 
 
 def take(game: Game, state: TrainingState, steps: int) -> list[list[Tensor]]:
-    """Takes steps; gives the discriminator's weights before each."""
+    """Take steps; give the discriminator's weights before each."""
     weights = []
     for step in range(steps):
         weights.append(values(game.players["discriminator"].network))
@@ -76,7 +76,7 @@ def test_the_generator_is_averaged_if_so_wished(rate: float) -> None:
         game.step(state, RATE)
         weights_by_step.append(values(player.network))
     if rate == 1:
-        assert player.average is None and player.tested is player.network
+        assert player.ema is None and player.tested is player.network
         return
     # With a horizon of all steps: the mean of the weights after each of them.
     means = [torch.stack(weights).mean(dim=0) for weights in zip(*weights_by_step, strict=True)]

@@ -158,7 +158,7 @@ def test_a_checkpoint_of_another_run_is_named(
 
 
 def test_a_checkpoint_of_another_network_is_one_line(stopped: Path, quick_recipe: Recipe) -> None:
-    """Runs of 0.1.0 noted no origin, so that only the shapes tell that the recipe was changed by hand."""
+    """Run of 0.1.0 noted no origin, so that only the shapes tell that the recipe was changed by hand."""
     for path in (stopped / "checkpoints").iterdir():
         tensors, metadata = load_tensors(path)
         save_file(tensors, path, metadata={"skeleton": metadata["skeleton"]})

@@ -115,7 +115,7 @@ class StopAfter(Silent):
 def weights_after(
     recipe: Recipe, checkpoints: Path | None = None, stopped_after: int | None = None
 ) -> Tensor:
-    """The weights of the averaged discriminator, flat; with a stop it is resumed from its checkpoints."""
+    """The discriminator's EMA weights, flat; with a stop it is resumed from its checkpoints."""
     device = choose_device(recipe.hardware)
     training = prepare(recipe, colours(), processes=1).split.training
     options = LoopOptions(checkpoint_every_seconds=0)
@@ -193,7 +193,7 @@ def test_steps_do_not_wait_for_a_gpu(device: str, kind: str) -> None:
 def test_compiled_training_is_training(
     device: str, kind: str, precision: Any, limit: float
 ) -> None:
-    """Trains without noise, whose numbers the compiler draws in its own way. On a CPU, bf16 in place of fp32
+    """Train without noise, whose numbers the compiler draws in its own way. On a CPU, bf16 in place of fp32
     changes a quarter as much as so few steps do."""
     recipe = recipe_of(kind, device, noisy=False)
     hardware = replace(recipe.hardware, precision=precision)

@@ -92,7 +92,7 @@ def test_a_second_fit_is_equal_to_the_last_bit(fitted: Fitted) -> None:
 
 
 def save(fitted: Fitted, networks: PretrainedSettings, run: Path) -> None:
-    """Writes what a run keeps of its model."""
+    """Write what a run keeps of its model."""
     folder = RunFolder(run)
     run.mkdir(exist_ok=True)
     folder.recipe.write_text(recipe_to_yaml(replace(RECIPE, networks=networks)))

@@ -14,9 +14,8 @@ from PIL import Image
 from rich.console import Console
 from torch import nn
 
-from convergan.data.headers import first_size
 from convergan.data.image_folder import open_image_folder
-from convergan.data.sensible_size import sensible_size_px
+from convergan.data.image_sizes import first_size, sensible_size_px
 from convergan.errors import UserError
 from convergan.recipes.networks import ConvSettings
 from convergan.recipes.settings import Recipe

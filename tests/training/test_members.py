@@ -254,7 +254,7 @@ def test_few_labels_are_cross_validated_in_each_member(tmp_path: Path, quiet: Co
     )
 
 
-def test_a_rehearsal_tells_the_steps_of_all_members(recipe: Recipe) -> None:
+def test_a_dry_run_tells_the_steps_of_all_members(recipe: Recipe) -> None:
     output = io.StringIO()
     rehearse(recipe, console=Console(file=output, width=200))
     text = output.getvalue()

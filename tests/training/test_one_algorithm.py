@@ -150,7 +150,7 @@ RECIPES: dict[str, tuple[Recipe, tuple[int, int, int]]] = {
 
 @contextmanager
 def float64() -> Iterator[None]:
-    """Makes networks and images float64, and splits small batches into several blocks."""
+    """Make networks and images float64, and split small batches into several blocks."""
 
     def to_double(pixels: Tensor, pixel_range: tuple[float, float]) -> Tensor:
         return to_network(pixels, pixel_range).double()
@@ -168,7 +168,7 @@ def float64() -> Iterator[None]:
 
 
 def train(name: str, folder: Path) -> None:
-    """Makes the updates of a recipe; their outcome is in the last checkpoint."""
+    """Make the updates of a recipe; their outcome is in the last checkpoint."""
     recipe, shape = RECIPES[name]
     count = 3 * recipe.batch_size
     pixels = np.random.default_rng(0).integers(0, 256, (count, *shape), dtype=np.uint8)

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from convergan.data.test_set import TestSet
 from convergan.runs.results import Results
-from convergan.training.outcome import ArmOutcome, Outcome, extremes, with_arms
+from convergan.training.outcome import ArmOutcome, SplitOutcome, extremes, with_arms
 from support import results_of
 
 SIZE = 40
@@ -25,7 +25,7 @@ def arm(name: str, *wrong: int, held_out: bool = False) -> ArmOutcome:
         classes=("a", "b"),
     )
     logits = torch.eye(2)[torch.from_numpy(errs.astype(int))]
-    outcome = Outcome(test_set=images, logits=logits, baseline_logits=None)
+    outcome = SplitOutcome(test_set=images, logits=logits, baseline_logits=None)
     return ArmOutcome(
         name=name,
         steps=5,
@@ -73,7 +73,7 @@ def test_the_images_that_errors_are_of_are_a_fact() -> None:
     assert not replace(results_of(3), arms=()).tested_on_held_out
 
 
-def confident(probabilities: list[float]) -> Outcome:
+def confident(probabilities: list[float]) -> SplitOutcome:
     """The outcome of a classifier that is this sure of one of two classes, each on one image."""
     size = len(probabilities)
     images = TestSet(
@@ -83,7 +83,7 @@ def confident(probabilities: list[float]) -> Outcome:
         classes=("a", "b"),
     )
     shares = torch.tensor([[share, 1 - share] for share in probabilities])
-    return Outcome(test_set=images, logits=shares.log(), baseline_logits=None)
+    return SplitOutcome(test_set=images, logits=shares.log(), baseline_logits=None)
 
 
 def test_few_images_are_either_certain_or_uncertain() -> None:

@@ -211,7 +211,7 @@ def test_the_averages_running_statistics_are_averaged_as_its_weights() -> None:
         # With this horizon and rate averages are plain means over all steps.
         OptimizerSettings(averaging_horizon=1.0, averaging_rate=1e-9),
         HardwareSettings(),
-        averaged=True,
+        with_ema=True,
         with_history=False,
     )
     norm, averaged = (

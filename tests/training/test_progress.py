@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from convergan.runs.epochs import EpochLine, HealthWarning
-from convergan.runs.results import ArmResult, Interval
+from convergan.runs.results import ArmResult, RateInterval
 from convergan.training.progress import ProgressEntry, RunProgress, TimeLeft, print_verdict
 from support import results_of
 
@@ -101,7 +101,7 @@ class Clock:
 def train_one(
     run: RunProgress, clock: Clock, number: int, *, epochs: int, steps: int, seconds: float
 ) -> None:
-    """Advances a training by `epochs` epochs of `steps` steps, each of them `seconds` long."""
+    """Advance a training by `epochs` epochs of `steps` steps, each of them `seconds` long."""
     progress = run.training(number)
     progress.begins_after(0)
     for epoch in range(1, epochs + 1):
@@ -209,7 +209,7 @@ def test_trainings_whose_steps_take_longer_count_for_more(monkeypatch: pytest.Mo
 
 def test_the_arms_are_a_table_that_fits_in_80_columns() -> None:
     console = Console(file=io.StringIO(), width=80)
-    interval = Interval(0.123, 0.456)
+    interval = RateInterval(0.123, 0.456)
     arms = tuple(
         ArmResult(
             name=name,

@@ -111,7 +111,7 @@ def buffers_after_a_step(rows: Tensor) -> dict[str, Tensor]:
         network,
         OptimizerSettings(),
         HardwareSettings(),
-        averaged=True,
+        with_ema=True,
         with_history=False,
     )
     player.network.train()
@@ -123,7 +123,7 @@ def buffers_after_a_step(rows: Tensor) -> dict[str, Tensor]:
 
 
 def as_of_torchrun(rank: int, port: int) -> None:
-    """Makes this process one of two that torchrun starts."""
+    """Make this process one of two that torchrun starts."""
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
         "RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0",
@@ -141,7 +141,7 @@ FAILURES: dict[str, tuple[int, Exception]] = {
 
 
 def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
-    """Saves what this rank is told of each failure, and how a run ends that only rank 1 refuses.
+    """Save what this rank is told of each failure, and how a run ends that only rank 1 refuses.
 
     A port for each connection: rank 1 could reach the store of the one before, which is about to end.
     """
@@ -197,12 +197,12 @@ def fail_on(rank: int, ports: list[int], recipe: Recipe, folder: str) -> None:
 
 
 def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """Trains as one of two processes that torchrun starts, and saves what this rank ended with."""
+    """Train as one of two processes that torchrun starts, and save what this rank ended with."""
     as_of_torchrun(rank, port)
     prepare, prepared = run.prepare, []
 
     def note(*arguments: Any, **options: Any) -> Preparation:
-        """Prepares; the first preparation of rank 0 notes that something damaged was mended."""
+        """Prepare; the first preparation of rank 0 notes that something damaged was mended."""
         preparation = prepare(*arguments, **options)
         if rank == 0 and not prepared:
             preparation = replace(preparation, data=replace(preparation.data, notes=["mended"]))
@@ -229,7 +229,7 @@ def train_on(rank: int, port: int, recipe: Recipe, folder: str) -> None:
 
 
 def wait_alone(rank: int, port: int, recipe: Recipe, folder: str) -> None:
-    """Saves the error of a rank whose peer has vanished without a word."""
+    """Save the error of a rank whose peer has vanished without a word."""
     as_of_torchrun(rank, port)
     try:
         with launched(recipe.hardware):

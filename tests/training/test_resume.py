@@ -76,7 +76,7 @@ StopAfter = Callable[[int], None]
 
 @pytest.fixture
 def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
-    """Makes every training stop after so many steps, as Ctrl-C does; 0 lets it go on to its end."""
+    """Make every training stop after so many steps, as Ctrl-C does; 0 lets it go on to its end."""
     done, limit = 0, 0
 
     @contextmanager

@@ -307,7 +307,7 @@ def test_what_is_committed_meanwhile_did_not_train_it(
     def git_commit() -> str:
         return "later" if (tmp_path / "run" / "metrics.jsonl").exists() else "first"
 
-    monkeypatch.setattr("convergan.training.run.git_commit", git_commit)
+    monkeypatch.setattr("convergan.training.run_models.git_commit", git_commit)
     results = train(replace(quick_recipe, epochs=1), tmp_path / "run", console=quiet)
     assert results.git_commit == "first"
 
@@ -342,7 +342,7 @@ def test_before_training_a_run_says_what_it_read(folder_recipe: Recipe, tmp_path
     assert "circles (4), squares (4), stripes (4)" in text and "32x32 px, colour" in text
 
 
-def test_a_rehearsal_tells_all_and_leaves_the_cache_alone(
+def test_a_dry_run_tells_all_and_leaves_the_cache_alone(
     folder_recipe: Recipe, tmp_path: Path
 ) -> None:
     write_folder(tmp_path / "images", labelled=8)

@@ -56,7 +56,7 @@ def send_at(
     step: int,
     pause: float = 1.5 * SAME_REQUEST_SECONDS,
 ) -> None:
-    """Sends signals to this very process, one after the other, when so many steps are done."""
+    """Send signals to this very process, one after the other, when so many steps are done."""
     original = Recorder.steps_done
 
     def count(self: Recorder, done: int, total: int) -> None:

@@ -110,7 +110,7 @@ pytestmark = pytest.mark.usefixtures("registered_terms_are_forgotten")
 
 @pytest.fixture
 def load(tmp_path: Path) -> Iterator[object]:
-    """Writes a module and imports it."""
+    """Write a module and imports it."""
     names = set()
 
     def loaded(name: str, text: str) -> ModuleType:

@@ -42,7 +42,7 @@ SEEDS = (0, 1, 2)
 
 @pytest.fixture
 def in_float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Makes float64 of all that is float32 otherwise."""
+    """Make float64 of all that is float32 otherwise."""
     default_dtype = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     monkeypatch.setattr(torch, "float32", torch.float64)

@@ -8,7 +8,7 @@ import pytest
 
 from convergan.page.words import SPACE
 from convergan.recipes.arm_words import arm_phrase, arm_title
-from convergan.runs.results import ArmComparison, ArmResult, Interval, MemberResult, Results
+from convergan.runs.results import ArmComparison, ArmResult, MemberResult, RateInterval, Results
 from convergan.training.choice import chosen_arm, compared
 from convergan.training.verdict import compare, verdict_sentence
 from support import results_of
@@ -59,7 +59,7 @@ def results_of_arms(errors: dict[str, int], p_values: dict[tuple[str, str], floa
             name=name,
             test_errors=count,
             test_error_rate=count / 1000,
-            interval=Interval(0, 1),
+            interval=RateInterval(0, 1),
             minutes=2,
             steps=100,
         )
@@ -171,7 +171,7 @@ def results_on_held_out(saved: str, **wrong: int) -> Results:
             name=name,
             test_errors=count,
             test_error_rate=count / size,
-            interval=Interval(0, 1),
+            interval=RateInterval(0, 1),
             minutes=0.4,
             steps=100,
             held_out_errors=count,

@@ -118,7 +118,7 @@ def load_task_data(task: Task, draw: int, settings: DataSettings) -> TaskData:
 
 
 def write_folder(task: Task, draw: int, cifar10: Path | None, folder: Path) -> None:
-    """Writes train/<class>, train/unlabelled and test/<class>, atomically; an existing folder stays.
+    """Write train/<class>, train/unlabelled and test/<class>, atomically; an existing folder stays.
 
     The draw decides which images of each class there are, and which of them are labelled.
     """

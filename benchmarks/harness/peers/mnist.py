@@ -9,7 +9,7 @@ Networks and settings are those of the `mnist` recipe, Adam's epsilon included. 
 What it does not waste: real features and the discriminator's generated images are computed without a graph;
 the generator's loss goes back to the generator's weights alone, where PyTorch's own DCGAN example also
 computes the discriminator's gradients and throws them away, 5 % of a step; losses are not read in every
-step. The averaged weights have the warm-up that is usual for them, so that they are good from the start.
+step. The EMA weights have the warm-up that is usual for them, so that they are good from the start.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -135,7 +135,7 @@ class Generator(nn.Module):
 
 
 class Peer:
-    """Discriminator and generator, their optimizers, and the averaged discriminator that is tested."""
+    """Discriminator and generator, their optimizers, and the EMA of the discriminator, which is tested."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Peer:
         self.discriminator = (discriminator or Discriminator()).to(self.device)
         self.generator = (generator or Generator()).to(self.device)
         self.distance, self.latent_size = distance, latent_size
-        self.average = AveragedModel(self.discriminator, multi_avg_fn=self._move_average)
+        self.ema = AveragedModel(self.discriminator, multi_avg_fn=self._move_ema)
         self.generator_weights = [w for w in self.generator.parameters() if w.requires_grad]
         self.discriminator_optimizer, self.generator_optimizer = (
             torch.optim.Adam(weights, lr=learning_rate, betas=(0.5, 0.999), eps=1e-4)
@@ -159,9 +159,9 @@ class Peer:
         )
 
     def initialize(self, images: Tensor) -> None:
-        """Sets the discriminator's gains and biases from images, before the first step."""
+        """Set the discriminator's gains and biases from images, before the first step."""
         initialize_from_data(self.discriminator, images.to(self.device))
-        self.average.module.load_state_dict(self.discriminator.state_dict())
+        self.ema.module.load_state_dict(self.discriminator.state_dict())
 
     def step(self, labelled: Tensor, labels: Tensor, unlabelled: Tensor, matched: Tensor) -> Tensor:
         """One step of both players; returns their losses."""
@@ -183,7 +183,7 @@ class Peer:
         self.discriminator_optimizer.zero_grad()
         loss.backward()
         self.discriminator_optimizer.step()
-        self.average.update_parameters(self.discriminator)
+        self.ema.update_parameters(self.discriminator)
         return loss.detach()
 
     def generator_step(self, matched: Tensor) -> Tensor:
@@ -223,10 +223,10 @@ class Peer:
 
     @torch.no_grad()
     def test_errors(self, batches: Iterable[tuple[Tensor, Tensor]]) -> int:
-        """Errors of the averaged discriminator on labelled images."""
-        self.average.eval()
+        """Errors of the EMA weights on labelled images."""
+        self.ema.eval()
         return sum(
-            int((self.average(images.to(self.device))[0].argmax(dim=1).cpu() != labels).sum())
+            int((self.ema(images.to(self.device))[0].argmax(dim=1).cpu() != labels).sum())
             for images, labels in batches
         )
 
@@ -235,17 +235,17 @@ class Peer:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Put back what `state_dict` gave."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
         return {name: part for name, part in vars(self).items() if hasattr(part, "state_dict")}
 
-    def _move_average(self, averages: Any, weights: Any, _: Any) -> None:
-        """An exponential average at the paper's rate, 1e-4, and at first over a tenth of the steps so far."""
+    def _move_ema(self, averages: Any, weights: Any, _: Any) -> None:
+        """An EMA at the paper's rate, 1e-4, and at first over a tenth of the steps so far."""
         # Their number is also handed over, on the device: to read it there would be to wait for the step.
-        steps = int(self.average.n_averaged)
+        steps = int(self.ema.n_averaged)
         decay = min(0.9999, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(averages, weights, 1 - decay)
 

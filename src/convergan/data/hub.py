@@ -6,6 +6,7 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convergan.data.encoded_source import Part, Source
 from convergan.data.hub_files import (
     Splits,
     chosen_configuration,
@@ -15,7 +16,6 @@ from convergan.data.hub_files import (
     read_card,
 )
 from convergan.data.parquet import SPLITS, open_parquet
-from convergan.data.undecoded import Part, Source
 from convergan.errors import UserError, first_of, one_line, quoted
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from convergan.data.encoded_source import Part, Source, class_numbers, classes_among
 from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import (
     TEST_FOLDERS,
@@ -12,10 +13,9 @@ from convergan.data.folder_names import (
     require_distinct,
 )
 from convergan.data.label_tables import look_for_tables
-from convergan.data.layout import Entry, Layout
+from convergan.data.layout import ImageEntry, Layout
 from convergan.data.listed_images import entries_of_table
 from convergan.data.metadata import METADATA
-from convergan.data.undecoded import Part, Source, class_numbers, classes_among
 from convergan.errors import UserError, printable, system_problem
 from convergan.images.decode import SUFFIXES
 from convergan.images.read_images import find_in_folder
@@ -77,7 +77,7 @@ def open_image_folder(path: Path) -> Source:
     )
 
 
-def _part(path: Path, entries: list[Entry], classes: Sequence[str | int]) -> Part:
+def _part(path: Path, entries: list[ImageEntry], classes: Sequence[str | int]) -> Part:
     names = [entry.name for entry in entries]
     labels = class_numbers(
         [entry.label for entry in entries], classes, names=names, place=str(path)

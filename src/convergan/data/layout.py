@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from convergan.data.encoded_source import Label
 from convergan.data.folder_names import UNLABELLED_FOLDERS, meaning
-from convergan.data.undecoded import Label
 
 
-class Entry(NamedTuple):
+class ImageEntry(NamedTuple):
     """An image before it is decoded: its name, its label and its part."""
 
     name: str
@@ -33,10 +33,10 @@ class Layout:
 
     notes: tuple[str, ...]
 
-    def entries(self, names: Iterable[str]) -> list[Entry]:
+    def entries(self, names: Iterable[str]) -> list[ImageEntry]:
         """The entries of the images that are used, from the names of all images."""
         return [
-            Entry(name, self.label(name), self.is_test(name))
+            ImageEntry(name, self.label(name), self.is_test(name))
             for name in names
             if self.is_used(name)
         ]

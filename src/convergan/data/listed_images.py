@@ -6,12 +6,14 @@ from pathlib import Path
 
 from convergan.data.find_layout import find_layout
 from convergan.data.folder_names import TEST_FOLDERS, TRAIN
-from convergan.data.layout import Entry, Layout, count_images, meanings_of
+from convergan.data.layout import ImageEntry, Layout, count_images, meanings_of
 from convergan.data.metadata import METADATA, MetadataRow, read_metadata
 from convergan.errors import UserError, quoted
 
 
-def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
+def entries_of_table(
+    path: Path, table: str, names: Sequence[str]
+) -> tuple[list[ImageEntry], list[str]]:
     """The entries of images from a table, and from their folders for images that are not in it.
 
     If the folders of the images in the table are their classes, all other images get their folder's class;
@@ -34,7 +36,7 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
     rows = read_metadata(path, table, names)
     unlisted = [name for name in names if name not in rows]
     layout = _layout_beside_table(path, names, unlisted)
-    by_folder: list[Entry] = []
+    by_folder: list[ImageEntry] = []
     notes: list[str] = []
     if layout is not None and _folders_are_classes(path, layout, rows, unlisted):
         by_folder = layout.entries(unlisted)
@@ -61,12 +63,12 @@ def entries_of_table(path: Path, table: str, names: Sequence[str]) -> tuple[list
         )
     left_out = set(unused)
     entries = [
-        Entry(name, rows[name].label, splits[name] not in (None, TRAIN))
+        ImageEntry(name, rows[name].label, splits[name] not in (None, TRAIN))
         for name in rows
         if name not in left_out
     ]
     entries += by_folder
-    entries += [Entry(name, None, False) for name in unlisted]
+    entries += [ImageEntry(name, None, False) for name in unlisted]
     return sorted(entries), notes
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from convergan.data.encoded_source import Label, Part, Source, class_numbers
 from convergan.data.names import RowNames
 from convergan.data.parquet_labels import LabelColumn, agreed_labels, declared_names
-from convergan.data.undecoded import Label, Part, Source, class_numbers
 from convergan.errors import UserError, first_of, quoted, reading, shortened
 from convergan.images.decode import Encoded, Unreadable
 from convergan.images.regular_files import require_regular
@@ -31,7 +31,7 @@ _SPLIT = re.compile(r"(?<![a-z])(train|test|val|extra(?![a-z]))")
 
 
 @dataclass(frozen=True)
-class Table:
+class ParquetTable:
     """Rows of encoded images and labels."""
 
     name: str
@@ -136,7 +136,7 @@ def open_parquet(path: Path, files: dict[str, list[Path]], *, place: str | None 
     }
     train_tables = splits["train"]
     train = [_labels(place, table) for table in train_tables]
-    test_tables: list[Table] = []
+    test_tables: list[ParquetTable] = []
     test: list[LabelColumn] = []
     for split in ("test", "validation"):
         labels = [_labels(place, table) for table in splits[split]]
@@ -166,7 +166,7 @@ def parquet_images(path: Path, files: list[Path]) -> Part:
     return _part(str(path), tables, [[None] * table.rows for table in tables], [])
 
 
-def _table(folder: Path, file: Path) -> Table:
+def _table(folder: Path, file: Path) -> ParquetTable:
     from pyarrow.parquet import ParquetFile
 
     def batches(column: str, rows: int) -> Iterator[list[Any]]:
@@ -186,7 +186,7 @@ def _table(folder: Path, file: Path) -> Table:
         declaration = (schema.metadata or {}).get(b"huggingface", b"{}")
     with reading(file, "JSON in the metadata of Hugging Face's library"):
         features = _declared(json.loads(declaration))
-    return Table(
+    return ParquetTable(
         name=f"{file.relative_to(folder).as_posix()} row",
         rows=rows,
         columns=columns,
@@ -211,7 +211,7 @@ def _mapping(value: Any, name: str) -> dict[str, Any]:
 
 
 def _part(
-    place: str, tables: list[Table], labels: list[list[Label]], classes: Sequence[str | int]
+    place: str, tables: list[ParquetTable], labels: list[list[Label]], classes: Sequence[str | int]
 ) -> Part:
     names = RowNames([(table.name, table.rows) for table in tables])
     columns = [_image_column(place, table) for table in tables]
@@ -246,7 +246,7 @@ def _path_within(folder: Path, path: str) -> Encoded:
     return file
 
 
-def _image_column(place: str, table: Table) -> str:
+def _image_column(place: str, table: ParquetTable) -> str:
     declared = [name for name in table.columns if _kind(table, name) == "Image"]
     for name in [*declared, "image", "img"]:
         if name in table.columns:
@@ -257,7 +257,7 @@ def _image_column(place: str, table: Table) -> str:
     )
 
 
-def _label_column(place: str, table: Table) -> str | None:
+def _label_column(place: str, table: ParquetTable) -> str | None:
     if "label" in table.columns:
         return "label"
     candidates = [name for name in table.columns if _kind(table, name) == "ClassLabel"]
@@ -269,12 +269,12 @@ def _label_column(place: str, table: Table) -> str | None:
     return candidates[0] if candidates else None
 
 
-def _kind(table: Table, column: str) -> str | None:
+def _kind(table: ParquetTable, column: str) -> str | None:
     feature = table.features.get(column)
     return feature.get("_type") if isinstance(feature, dict) else None
 
 
-def _labels(place: str, table: Table) -> LabelColumn:
+def _labels(place: str, table: ParquetTable) -> LabelColumn:
     file = f"{place}/{table.file}"
     column = _label_column(place, table)
     if column is None:

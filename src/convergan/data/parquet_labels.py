@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from convergan.data.undecoded import Label, classes_among
+from convergan.data.encoded_source import Label, classes_among
 from convergan.errors import UserError, first_of, quoted, shortened
 
 

@@ -7,19 +7,19 @@ import numpy as np
 
 from convergan.data.digits import open_digits
 from convergan.data.duplicates import notes_of_duplicates
+from convergan.data.encoded_source import Part, Source
 from convergan.data.hub import hub_id, open_hub
 from convergan.data.image_folder import open_image_folder
 from convergan.data.image_set import DataSet, Images, ImageSet, data_set
 from convergan.data.names import ChosenNames
 from convergan.data.parquet import find_parquet, open_parquet
 from convergan.data.store import Store, open_store
-from convergan.data.store_writer import Progress
 from convergan.data.stored_images import StoredImages
-from convergan.data.undecoded import Part, Source
 from convergan.errors import UserError
 from convergan.files import cache_folder
 from convergan.images.read_images import find_in_folder
 from convergan.images.regular_files import kind_of
+from convergan.progress_bar import Progress
 from convergan.recipes.settings import DataSettings
 
 

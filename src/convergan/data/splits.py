@@ -5,11 +5,11 @@ from typing import NoReturn
 
 import numpy as np
 
+from convergan.data.encoded_source import Source
 from convergan.data.image_set import UNLABELLED, DataSet
 from convergan.data.names import ChosenNames
 from convergan.data.test_set import TestSet
 from convergan.data.training_data import TrainingData
-from convergan.data.undecoded import Source
 from convergan.errors import UserError, quoted
 from convergan.recipes.settings import DataSettings
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from convergan.data.encoded_source import Source
 from convergan.data.image_set import Images
 from convergan.data.store_index import (
     PIXELS,
@@ -19,11 +20,11 @@ from convergan.data.store_index import (
     read_index,
     write_index,
 )
-from convergan.data.store_writer import Progress, write_pixels
+from convergan.data.store_writer import write_pixels
 from convergan.data.stored_images import DamagedStore, StoredImages, read_whole
-from convergan.data.undecoded import Source
 from convergan.errors import UserError, system_problem
 from convergan.files import aside_folder, remove_leftovers
+from convergan.progress_bar import Progress
 from convergan.recipes.settings import DataSettings
 
 # Raise it when images are decoded or laid out differently: older stores are then left alone.

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from convergan.data.encoded_source import Source
 from convergan.data.stored_images import DamagedStore
-from convergan.data.undecoded import Source
 from convergan.files import write_text
 from convergan.images.read_images import SkippedImage
 from convergan.json_files import json_line

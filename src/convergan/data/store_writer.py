@@ -3,24 +3,21 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from convergan.data.sensible_size import sensible_size_px
+from convergan.data.encoded_source import Source
+from convergan.data.image_sizes import sensible_size_px
 from convergan.data.store_index import DIGESTS, PIXELS, StoreContent
 from convergan.data.stored_images import image_digest
-from convergan.data.undecoded import Source
 from convergan.errors import UserError
 from convergan.images.decode import Unreadable, decode_in_order
 from convergan.images.read_images import SkippedImage
+from convergan.progress_bar import Progress
 from convergan.recipes.settings import DataSettings
 from convergan.units import bytes_in_words
-
-Progress = Callable[[int, int], None]
-"""Function that is called with (images done, images in all)."""
 
 _PROGRESS_EVERY = 256
 

@@ -17,7 +17,7 @@ from convergan.runs.folder import RunFolder
 def adopt(
     plan: Plan, store: Store, folders: Sequence[Path], images: Mapping[DataSettings, str]
 ) -> list[str]:
-    """Takes finished runs below some folders for the missing cells whose settings they have.
+    """Take finished runs below some folders for the missing cells whose settings they have.
 
     Args:
         plan: the table whose cells are looked for.

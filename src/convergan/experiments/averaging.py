@@ -15,7 +15,7 @@ from convergan.training.run import train
 
 
 def average(recipe: Recipe, folder: Path, members: Sequence[Path], console: Console) -> None:
-    """Makes the run folder of an ensemble, whose `members/<seed>` are links to its members' run folders.
+    """Make the run folder of an ensemble, whose `members/<seed>` are links to its members' run folders.
 
     It has results, model and report like a run of `train`.
 

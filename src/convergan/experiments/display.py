@@ -58,12 +58,12 @@ class Display:
             self._live.stop()
 
     def tell(self, text: str) -> None:
-        """Prints a line that stays."""
+        """Print a line that stays."""
         with suppress(OSError):
             self._console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def update(self, running: Sequence[Running], done: int, seconds_left: float | None) -> None:
-        """Shows what is being computed."""
+        """Show what is being computed."""
         summary = f"{done} of {self._total} done, {len(running)} running"
         if seconds_left:
             summary += f", about {approximate_duration(seconds_left)} left"

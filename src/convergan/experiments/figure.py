@@ -21,7 +21,7 @@ _Y_LABELS = {
 
 
 def write_error_bars(path: Path, plan: Plan, summaries: Sequence[Summary]) -> None:
-    """Draws the means of a table with their deviations as SVG; single measured draws as dots.
+    """Draw the means of a table with their deviations as SVG; single measured draws as dots.
 
     Recipes without a counterpart in the paper are left out; if all are such, the published ones are.
     """

@@ -80,7 +80,7 @@ class Agreement:
 
 
 def read_study(report: Path) -> Study:
-    """Reads what `convergan study report --json` wrote.
+    """Read what `convergan study report --json` wrote.
 
     Raises:
         UserError: the file is not such a report.
@@ -129,7 +129,7 @@ def _scores(summaries: Sequence[Summary]) -> Mapping[str, float]:
 
 
 def write_scatter(path: Path, result: Agreement) -> None:
-    """Draws a point for each model: its Inception score, and how often people took its images for real."""
+    """Draw a point for each model: its Inception score, and how often people took its images for real."""
 
     def draw(axes: Any) -> None:
         for model in result.models:

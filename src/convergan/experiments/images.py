@@ -8,7 +8,7 @@ from rich.console import Console
 from convergan.data.source import open_data_set
 from convergan.errors import UserError, first_of
 from convergan.experiments.cells import Cell
-from convergan.experiments.store import Outcome, Store
+from convergan.experiments.store import CellOutcome, Store
 from convergan.experiments.summary import Summary
 from convergan.progress_bar import progress_bar
 from convergan.recipes.settings import DataSettings, Recipe
@@ -42,7 +42,7 @@ def fingerprints_of(cells: Iterable[Cell], console: Console) -> dict[DataSetting
     return fingerprints
 
 
-def are_others(images: Mapping[DataSettings, str], cell: Cell, outcome: Outcome) -> bool:
+def are_others(images: Mapping[DataSettings, str], cell: Cell, outcome: CellOutcome) -> bool:
     """True if the outcome of a cell is from other images than those that it would be trained on now."""
     now = images.get(images_of(cell.recipe))
     return None not in (now, outcome.data_fingerprint) and now != outcome.data_fingerprint
@@ -51,7 +51,7 @@ def are_others(images: Mapping[DataSettings, str], cell: Cell, outcome: Outcome)
 def require_same_images(
     images: Mapping[DataSettings, str], cells: Iterable[Cell], store: Store
 ) -> None:
-    """Checks that the finished cells used the images that the others would be trained on.
+    """Check that the finished cells used the images that the others would be trained on.
 
     Raises:
         UserError: a cell used other images.

@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from convergan.errors import printable
 from convergan.experiments.grid import Grid
 from convergan.experiments.plan import Plan
-from convergan.experiments.store import Outcome
+from convergan.experiments.store import CellOutcome
 from convergan.experiments.summary import Summary
 from convergan.outputs import spreadsheet_text
 from convergan.page.words import approximate_duration
@@ -25,7 +25,7 @@ CSV_COLUMNS = (
 
 
 def print_grid(grid: Grid, console: Console) -> None:
-    """Prints a table that fits in 80 columns."""
+    """Print a table that fits in 80 columns."""
     table = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(grid.unit, overflow="fold")
     for column in grid.columns:
@@ -101,7 +101,7 @@ def provenance_of(summaries: Sequence[Summary]) -> str:
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
-def _precisions(outcomes: Iterable[Outcome]) -> list[str]:
+def _precisions(outcomes: Iterable[CellOutcome]) -> list[str]:
     return [
         FORMER_PRECISIONS.get(outcome.precision, outcome.precision)
         for outcome in outcomes
@@ -109,7 +109,7 @@ def _precisions(outcomes: Iterable[Outcome]) -> list[str]:
     ]
 
 
-def _duration(outcomes: Sequence[Outcome]) -> str:
+def _duration(outcomes: Sequence[CellOutcome]) -> str:
     seconds = sum(outcome.train_seconds or 0.0 for outcome in outcomes)
     if not seconds:
         return ""

@@ -24,8 +24,8 @@ from convergan.experiments.outputs import csv_of, markdown_of, print_grid, prove
 from convergan.experiments.plan import Missing, Plan
 from convergan.experiments.store import Store
 from convergan.experiments.summary import Summary, result_line, summaries
-from convergan.experiments.supervise import Progress, Supervisor
-from convergan.experiments.watch import TimeLeft, makespan, pace, standing
+from convergan.experiments.supervise import CallProgress, Supervisor
+from convergan.experiments.watch import CellDurations, makespan, pace, standing
 from convergan.experiments.work import timing_job
 from convergan.experiments.workers import Processes, Workers
 from convergan.files import make_folder, write_text
@@ -60,7 +60,7 @@ class Resources:
     """File of the Inception network's weights."""
 
     def open(self) -> Workers:
-        """Starts the workers."""
+        """Start the workers."""
         if self.cluster is not None:
             from convergan.experiments.cluster import RayWorkers
 
@@ -95,8 +95,8 @@ def reproduce(
     dry_run: bool = False,
     study: Path | None = None,
     adopted: Sequence[Path] = (),
-) -> Progress:
-    """Computes the cells that a table lacks, prints the table and writes its files.
+) -> CallProgress:
+    """Compute the cells that a table lacks, print the table and write its files.
 
     Args:
         plan: the table.
@@ -132,7 +132,7 @@ def reproduce(
         f"{plan.table.title}: {done} of {len(cells)} cells are done, {len(missing.cells)} are to be computed,"
         f" in {store.folder}",
     )
-    progress = Progress()
+    progress = CallProgress()
     if missing.cells:
         with closing(resources.open()) as workers:
             progress = _compute(plan, store, missing, resources, workers, console, dry_run=dry_run)
@@ -146,7 +146,7 @@ def reproduce(
 
 
 def _keep_all(plan: Plan, store: Store, console: Console) -> None:
-    """Keeps the results of all finished cells; reports those that cannot be kept."""
+    """Keep the results of all finished cells; report those that cannot be kept."""
     for cell in plan.cells():
         if store.outcome(cell) is not None:
             try:
@@ -164,11 +164,11 @@ def _compute(
     console: Console,
     *,
     dry_run: bool,
-) -> Progress:
+) -> CallProgress:
     start = time.monotonic()
     at_once = workers.slots(resources.threads)
     cells = list(missing.cells.values())
-    left = TimeLeft()
+    left = CellDurations()
     _observe(left, plan, store)
     is_planned = resources.budget_hours is not None or dry_run
     if is_planned:
@@ -185,7 +185,7 @@ def _compute(
         _say(console, _duration_in_words(cells, durations, at_once))
     if dry_run:
         _say(console, "nothing was computed (--dry-run)")
-        return Progress()
+        return CallProgress()
 
     def finished(cell: Cell) -> None:
         outcome = store.outcome(cell)
@@ -208,8 +208,8 @@ def _compute(
         return supervisor.run(cells)
 
 
-def _observe(left: TimeLeft, plan: Plan, store: Store) -> None:
-    """Adds the speed of all trainings whose metrics are in their own folders, unfinished ones last.
+def _observe(left: CellDurations, plan: Plan, store: Store) -> None:
+    """Add the speed of all trainings whose metrics are in their own folders, unfinished ones last.
 
     Adopted runs, whose folders are links, may be from other machines.
     """
@@ -238,14 +238,14 @@ def _duration_in_words(
 
 
 def _time(
-    left: TimeLeft,
+    left: CellDurations,
     store: Store,
     workers: Workers,
     cells: Sequence[Cell],
     console: Console,
     at_once: int,
 ) -> None:
-    """Lets workers time a few steps of each recipe, and a few images of the scores, of unknown duration.
+    """Let workers time a few steps of each recipe, and a few images of the scores, of unknown duration.
 
     Where that fails, a cell of the recipe with another number of labels is timed instead; reports what cannot
     be timed at all. As many are timed at the same time as will be computed at the same time, since neighbours
@@ -292,7 +292,7 @@ def _time(
 
 
 def _choice(
-    plan: Plan, store: Store, missing: Missing, left: TimeLeft, budget: float, at_once: int
+    plan: Plan, store: Store, missing: Missing, left: CellDurations, budget: float, at_once: int
 ) -> Choice:
     def seconds(cell: Training | Scoring) -> float | None:
         return left.seconds(cell, standing(store, cell))
@@ -313,7 +313,7 @@ def _compare_with_people(
 
 
 def _write(plan: Plan, store: Store, numbers: Sequence[Summary], console: Console) -> None:
-    """Prints the table, and writes its files into the folder of the experiment."""
+    """Print the table, and write its files into the folder of the experiment."""
     # Figures take long to load.
     from convergan.experiments.figure import write_error_bars
 
@@ -335,7 +335,7 @@ def _write(plan: Plan, store: Store, numbers: Sequence[Summary], console: Consol
 
 
 def _copy_samples(numbers: Sequence[Summary], store: Store) -> list[Path]:
-    """Copies the last samples of each finished run; returns the copies."""
+    """Copy the last samples of each finished run; return the copies."""
     copies = []
     for summary in numbers:
         for cell in summary.entry.cells:

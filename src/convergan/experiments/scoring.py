@@ -61,7 +61,7 @@ def score_samples(
     weights: Path | None,
     sha256: str,
 ) -> None:
-    """Writes the results.json of a score.
+    """Write the results.json of a score.
 
     Args:
         recipe: recipe of the generator, or of the images that are scored.

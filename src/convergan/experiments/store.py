@@ -31,7 +31,7 @@ class MemberOutcome:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class CellOutcome:
     """The outcome of a cell: the keys of its results.json that tables need."""
 
     recipe: str
@@ -72,7 +72,7 @@ class Outcome:
     the folder is left out, as for other files: results are shared."""
 
 
-_OUTCOME = TypeAdapter(Outcome)
+_OUTCOME = TypeAdapter(CellOutcome)
 
 
 class Store:
@@ -97,7 +97,7 @@ class Store:
         """File with the output of the worker of a cell."""
         return self.folder / "logs" / f"{cell.name}.log"
 
-    def outcome(self, cell: Cell) -> Outcome | None:
+    def outcome(self, cell: Cell) -> CellOutcome | None:
         """The outcome of a cell; None where it is not done.
 
         A file that is damaged, or belongs to another cell, is noted in `problems`.
@@ -125,7 +125,7 @@ class Store:
         )
 
     def adopt(self, cell: Cell, run: Path) -> None:
-        """Makes the folder of a cell a link to a finished run; an existing folder stays."""
+        """Make the folder of a cell a link to a finished run; an existing folder stays."""
         link = self.cell_folder(cell)
         make_folder(link.parent)
         # Without links only the run's results are kept: cells that need the run are trained.
@@ -133,13 +133,13 @@ class Store:
             link.symlink_to(run.resolve(), target_is_directory=True)
 
     def make_way(self, cell: Cell) -> None:
-        """Removes a link to an adopted run that is no longer there, before the cell is computed."""
+        """Remove a link to an adopted run that is no longer there, before the cell is computed."""
         folder = self.cell_folder(cell)
         if folder.is_symlink() and not folder.exists():
             folder.unlink()
 
     def keep(self, table: str, cell: Cell, run: Path | None = None) -> None:
-        """Copies the outcome of a finished cell, from its own folder or an adopted run, to the results of a
+        """Copy the outcome of a finished cell, from its own folder or an adopted run, to the results of a
         table.
 
         Raises:
@@ -162,7 +162,7 @@ class Store:
         return [table / cell.name / "results.json" for table in tables]
 
 
-def outcome_in(folder: Path, cell: Cell) -> Outcome:
+def outcome_in(folder: Path, cell: Cell) -> CellOutcome:
     """The outcome of a cell, given the folder in which it was computed.
 
     Raises:
@@ -172,7 +172,7 @@ def outcome_in(folder: Path, cell: Cell) -> Outcome:
     return replace(outcome, **_facts_of_run(cell, folder))
 
 
-def _outcome(path: Path, cell: Cell) -> Outcome:
+def _outcome(path: Path, cell: Cell) -> CellOutcome:
     outcome = read_json_as(path, _OUTCOME, "the results of a cell")
     _require_of(path, outcome, cell)
     return outcome
@@ -230,12 +230,12 @@ def _settings(recipe: Recipe) -> Mapping[str, Any]:
 
 
 def write_outcome(folder: Path, content: Mapping[str, Any]) -> None:
-    """Writes the results.json of an ensemble or a score, the mark that it is done."""
+    """Write the results.json of an ensemble or a score, the mark that it is done."""
     make_folder(folder)
     write_json(folder / "results.json", content)
 
 
-def _require_of(place: Path, outcome: Outcome, cell: Cell) -> None:
+def _require_of(place: Path, outcome: CellOutcome, cell: Cell) -> None:
     recipe = cell.recipe
     expected = {"recipe": recipe.name, "seed": recipe.seed, "sha256": cell.sha256}
     if not isinstance(cell, Scoring) and recipe.labels is not None:

@@ -8,7 +8,7 @@ from statistics import mean, median, stdev
 from convergan.experiments.cells import Cell
 from convergan.experiments.plan import Entry, Plan
 from convergan.experiments.published import Number
-from convergan.experiments.store import Outcome, Store
+from convergan.experiments.store import CellOutcome, Store
 from convergan.experiments.tables import Unit
 from convergan.runs.folder import RunFolder
 
@@ -22,7 +22,7 @@ class Summary:
     values: Mapping[int, float]
     """Values by draw, in the table's unit."""
 
-    outcomes: Mapping[int, Outcome]
+    outcomes: Mapping[int, CellOutcome]
     """Outcomes by draw."""
 
     failed: Mapping[int, str] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def _last_samples(store: Store, cell: Cell) -> Path | None:
     return max(samples.glob("*.png"), default=None)
 
 
-def value_of(outcome: Outcome, unit: Unit) -> float | None:
+def value_of(outcome: CellOutcome, unit: Unit) -> float | None:
     """The result of a cell in the unit of a table; None where it was not tested or scored."""
     if unit == "Inception score":
         return outcome.score
@@ -129,7 +129,7 @@ def value_of(outcome: Outcome, unit: Unit) -> float | None:
     return 100 * outcome.test_errors / outcome.test_size if outcome.test_size else None
 
 
-def result_line(cell: Cell, outcome: Outcome, unit: Unit) -> str:
+def result_line(cell: Cell, outcome: CellOutcome, unit: Unit) -> str:
     """A line about a cell that is done: "mnist, 100 labels, seed 0: 101 errors of 10,000 (1.01 %)"."""
     if outcome.score is not None:
         return f"{cell.title}: {outcome.score:.2f}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from convergan.experiments.cells import Cell, Scoring, Training
 from convergan.experiments.display import Display, Running
 from convergan.experiments.store import Store
-from convergan.experiments.watch import Standing, TimeLeft, makespan, standing, steps_kept
+from convergan.experiments.watch import CellDurations, Standing, makespan, standing, steps_kept
 from convergan.experiments.work import Job, job_of
 from convergan.experiments.workers import STOP_SECONDS, Ended, Workers
 from convergan.training.signals import Terminated
@@ -24,7 +24,7 @@ _LATER_SECONDS = 30.0
 
 
 @dataclass(kw_only=True)
-class Progress:
+class CallProgress:
     """Outcome of the cells of a call."""
 
     done: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Supervisor:
         store: Store,
         workers: Workers,
         display: Display,
-        left: TimeLeft,
+        left: CellDurations,
         *,
         at_once: int | None = None,
         deadline: float | None = None,
@@ -79,10 +79,10 @@ class Supervisor:
         self._not_before: dict[str, float] = {}
         """Times at which to try cells again that cannot be begun now, by their names."""
         self._reported_busy: set[str] = set()
-        self.progress = Progress()
+        self.progress = CallProgress()
 
-    def run(self, cells: Sequence[Cell]) -> Progress:
-        """Computes cells; each comes after those that it needs, which are among them or usable.
+    def run(self, cells: Sequence[Cell]) -> CallProgress:
+        """Compute cells; each comes after those that it needs, which are among them or usable.
 
         Ctrl-C, or `Terminated`, asks the workers to stop; a second one ends them at once.
         """
@@ -171,7 +171,7 @@ class Supervisor:
             self._fail(cell, answer.error or "failed")
 
     def _begin_again(self, cell: Cell, reason: str) -> None:
-        """Puts a cell first whose worker ended before it was done; fails it if it no longer advances."""
+        """Put a cell first whose worker ended before it was done; fail it if it no longer advances."""
         steps = steps_kept(self._store, cell)
         if steps > self._steps_kept.get(cell.name, 0):
             self._attempts[cell.name] = 1
@@ -184,7 +184,7 @@ class Supervisor:
             self._fail(cell, f"{reason}, {attempt} times in a row")
 
     def _wait_for(self, cell: Cell, reason: str) -> None:
-        """Leaves a cell to another process that trains it, and checks again later."""
+        """Leave a cell to another process that trains it, and check again later."""
         self._attempts[cell.name] -= 1
         if cell.name not in self._reported_busy:
             self._reported_busy.add(cell.name)
@@ -204,7 +204,7 @@ class Supervisor:
         self._display.tell(f"{cell.title}: failed: {error}")
 
     def _stop(self) -> None:
-        """Asks the workers to stop, and waits for their checkpoints."""
+        """Ask the workers to stop, and wait for their checkpoints."""
         self._waiting.clear()
         self._workers.stop()
         deadline = time.monotonic() + STOP_SECONDS

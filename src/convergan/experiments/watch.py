@@ -74,7 +74,7 @@ def steps_kept(store: Store, cell: Cell) -> int:
     return sum(max(checkpoint_steps(part.checkpoints), default=0) for part in parts)
 
 
-class TimeLeft:
+class CellDurations:
     """Estimate of the time that cells need, from other trainings of the same recipe and other scores."""
 
     def __init__(self) -> None:
@@ -82,11 +82,11 @@ class TimeLeft:
         self._per_epoch: dict[str, float] = {}
 
     def add_timing(self, cell: Training | Scoring, seconds: float) -> None:
-        """Adds the duration of a cell: estimated from timed steps or images, or, of a score, measured."""
+        """Add the duration of a cell: estimated from timed steps or images, or, of a score, measured."""
         self._timed[pace(cell)] = seconds
 
     def observe(self, cell: Training, current: Standing) -> None:
-        """Adds the speed of a training."""
+        """Add the speed of a training."""
         if current.seconds_per_epoch is not None:
             self._per_epoch[cell.recipe.name] = current.seconds_per_epoch
 

@@ -133,7 +133,7 @@ class Answer:
 
 
 def perform(job: Job) -> Answer:
-    """Performs a job in the main thread of a process that does nothing else; returns errors."""
+    """Perform a job in the main thread of a process that does nothing else; return errors."""
     from convergan.runs.claim import InUse
     from convergan.training.signals import Interrupted, Terminated
 
@@ -167,7 +167,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[Console]:
-    """Appends the output of the block to a file."""
+    """Append the output of the block to a file."""
     make_folder(path.parent)
     with (
         path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as file,

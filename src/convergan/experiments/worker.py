@@ -16,7 +16,7 @@ from convergan.json_files import json_line
 
 
 def main() -> None:
-    """Performs the job in the first line of the standard input."""
+    """Perform the job in the first line of the standard input."""
     job = Job(**_with_tuples(json.loads(sys.stdin.readline())))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     # The output of libraries, from C too, must not mix with the answer.

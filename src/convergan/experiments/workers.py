@@ -44,16 +44,16 @@ class Workers(Protocol):
         """Number of further jobs that can be begun now."""
 
     def begin(self, job: Job) -> None:
-        """Starts a job on a worker of its own."""
+        """Start a job on a worker of its own."""
 
     def ended(self, seconds: float) -> list[Ended]:
-        """Waits until a job has ended, at most `seconds`; returns all that have."""
+        """Wait until a job has ended, at most `seconds`; return all that have."""
 
     def stop(self) -> None:
-        """Asks all jobs to stop; `ended` returns them as they do."""
+        """Ask all jobs to stop; `ended` returns them as they do."""
 
     def close(self) -> None:
-        """Ends all running jobs, and releases what the workers use."""
+        """End all running jobs, and release what the workers use."""
 
 
 class Processes:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from convergan.data.encoded_source import Source
 from convergan.data.image_folder import open_image_folder
 from convergan.data.image_set import UNLABELLED
 from convergan.data.test_set import confusion_matrix
-from convergan.data.undecoded import Source
 from convergan.errors import UserError, first_of, printable, quoted
 from convergan.inference.predict import Predictions, load_for_predicting, predict
 from convergan.page.words import percent, percent_interval

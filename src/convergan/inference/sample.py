@@ -74,13 +74,13 @@ def sample(
         require_room(folder, overwrite=overwrite)
     if best is None:
         require_no_choice(classifier=classifier, weights=weights)
-    places = None
+    indices = None
     if best is not None:
-        places = choose_best(
+        indices = choose_best(
             run, count, best, seed=seed, classifier=classifier, weights=weights, quiet=not progress
         )
     with progress_bar("sampling", quiet=not progress) as report:
-        images = _draw_images(run, count, seed, places, report)
+        images = _draw_images(run, count, seed, indices, report)
     if folder is not None:
         write_samples(folder, enumerate(images), count, overwrite=overwrite)
     return images
@@ -120,11 +120,11 @@ def _draw_images(
     run: Path,
     count: int,
     seed: int,
-    places: Sequence[int] | None,
+    indices: Sequence[int] | None,
     progress: Callable[[int, int], None],
 ) -> np.ndarray:
     """All images in one array, uint8 [count, height, width, channels]."""
-    indices = range(count) if places is None else places
+    indices = range(count) if indices is None else indices
     images = np.empty(0)
     numbered = chosen_samples(draw(run, max(indices) + 1, seed=seed), indices)
     for done, (number, image) in enumerate(numbered, 1):

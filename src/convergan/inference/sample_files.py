@@ -31,7 +31,7 @@ def sample_to_folder(
     out: Path,
     *,
     seed: int = 0,
-    places: Sequence[int] | None = None,
+    indices: Sequence[int] | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -44,7 +44,7 @@ def sample_to_folder(
         count: number of images to draw, 1 or more.
         out: a new or empty folder for them.
         seed: seed of their noise.
-        places: indices of the `count` images to write among all images of the seed, in the order in which
+        indices: indices of the `count` images to write among all images of the seed, in the order in which
             they are written. None: the first ones.
         overwrite: replace an existing grid; `out` must be new or empty all the same.
         progress: called with the number of images done and of all.
@@ -57,7 +57,7 @@ def sample_to_folder(
     """
     count = require_number(count, Count, "count")
     require_room(out, overwrite=overwrite)
-    indices = range(count) if places is None else places
+    indices = range(count) if indices is None else indices
     numbered = chosen_samples(draw(run, max(indices) + 1, seed=seed), indices)
     return write_samples(out, numbered, count, overwrite=overwrite, progress=progress)
 

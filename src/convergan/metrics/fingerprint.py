@@ -42,7 +42,7 @@ def first_difference(first: Fingerprint, second: Fingerprint) -> Difference | No
 
 
 def require_same(metric: str, first: Fingerprint, second: Fingerprint) -> None:
-    """Checks that two numbers are comparable.
+    """Check that two numbers are comparable.
 
     Args:
         metric: the metric's title, or the place of a file, for the message.

@@ -33,7 +33,7 @@ CHUNK = 4096
 
 
 def gaussian_statistics(features: Float[Tensor, "images features"]) -> GaussianStatistics:
-    """Computes the mean and the unbiased covariance of features, in float64.
+    """Compute the mean and the unbiased covariance of features, in float64.
 
     Args:
         features: features of at least two images, floats.
@@ -108,7 +108,7 @@ def distance_by_singular_values(
 
 
 def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> float:
-    """Computes the squared Fréchet distance of two normal distributions: FID, given statistics of features.
+    """Compute the squared Fréchet distance of two normal distributions: FID, given statistics of features.
 
     Args:
         first: statistics of one set of images, as `gaussian_statistics` returns them.
@@ -133,7 +133,7 @@ def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> f
 
 
 def require_statistics(name: str, statistics: Any, features: int | None = None) -> None:
-    """Checks the mean and the covariance of features.
+    """Check the mean and the covariance of features.
 
     Args:
         name: the argument, for the message.
@@ -189,7 +189,7 @@ class FrechetInceptionDistance(DistanceClass, _TorchmetricsFID):  # type: ignore
         self._reference: GaussianStatistics | None = None
 
     def set_reference(self, statistics: GaussianStatistics) -> None:
-        """Sets the statistics of the real images, in place of `update(..., real=True)`.
+        """Set the statistics of the real images, in place of `update(..., real=True)`.
 
         `reset` keeps them.
 
@@ -200,7 +200,7 @@ class FrechetInceptionDistance(DistanceClass, _TorchmetricsFID):  # type: ignore
         self._reference = statistics
 
     def update(self, imgs: Tensor, real: bool) -> None:
-        """Adds images.
+        """Add images.
 
         Args:
             imgs: input of the network.
@@ -215,7 +215,7 @@ class FrechetInceptionDistance(DistanceClass, _TorchmetricsFID):  # type: ignore
         super().update(imgs, real)
 
     def compute(self) -> Tensor:
-        """Computes the distance, in float64.
+        """Compute the distance, in float64.
 
         Raises:
             ValueError: fewer than two real or two generated images.
@@ -252,13 +252,13 @@ def mean_of_features(features: Tensor) -> Tensor:
 
 
 def centred_features(features: Tensor, mean: Tensor) -> Iterator[Tensor]:
-    """Yields chunks of features less the mean, float64."""
+    """Yield chunks of features less the mean, float64."""
     for part in features.split(CHUNK):
         yield part.double() - mean
 
 
 def warn_if_few(images: int, features: int) -> None:
-    """Warns if there are fewer than `FEWEST_PER_FEATURE_OF_INFINITY` images per feature."""
+    """Warn if there are fewer than `FEWEST_PER_FEATURE_OF_INFINITY` images per feature."""
     fewest = FEWEST_PER_FEATURE_OF_INFINITY * features
     if images < fewest:
         warnings.warn(

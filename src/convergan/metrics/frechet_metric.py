@@ -281,7 +281,7 @@ class _Gaussians:
 def _halves(
     sets: Sequence[Embedded], reference: Embedded | GaussianStatistics, seed: int
 ) -> Iterator[tuple[list[Tensor], Embedded | GaussianStatistics]]:
-    """Yields both random halves of the images of every set, and of the reference if it has images."""
+    """Yield both random halves of the images of every set, and of the reference if it has images."""
     rng = np.random.default_rng(seed)
     orders = [torch.from_numpy(rng.permutation(len(images))) for images in sets]
     order = (
@@ -373,7 +373,7 @@ def _spreads(full: _FullSample, half_parts: np.ndarray) -> tuple[Spread, Spread]
 
 
 def _is_curved(full: _FullSample, images: int) -> bool:
-    """Tests whether FID infinity of any set is off by more than `_MOST_OFF` of its standard deviation.
+    """Test whether FID infinity of any set is off by more than `_MOST_OFF` of its standard deviation.
 
     FID is not linear in 1 / n. In simulations of n normal images of one kind, with k = (tr C)^2 / tr C^2
     terms of equal weight, FID infinity was off by about `_CURVATURE` k / n standard deviations.

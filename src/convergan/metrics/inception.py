@@ -73,7 +73,7 @@ class InceptionNetwork(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def load_weights(self, state: Mapping[str, Tensor], origin: str = "state") -> None:
-        """Loads the weights of the public conversion, and folds batch normalization into them.
+        """Load the weights of the public conversion, and fold batch normalization into them.
 
         Args:
             state: the state dict of the conversion.
@@ -107,7 +107,7 @@ class InceptionNetwork(nn.Module):
             raise UserError(f"{origin}: expected no entry {unknown[0]}")
 
     def forward(self, images: UInt8[Tensor, "batch channels height width"]) -> InceptionOutput:
-        """Computes features and logits of uint8 images with 1 or 3 channels.
+        """Compute features and logits of uint8 images with 1 or 3 channels.
 
         Raises:
             ValueError: the images are not uint8, or have another number of channels.
@@ -133,7 +133,7 @@ class InceptionNetwork(nn.Module):
             return InceptionOutput(features, features @ self.fc.weight.t())
 
     def train(self, mode: bool = True) -> "InceptionNetwork":
-        """Stays in evaluation mode, also as a part of a module that trains."""
+        """Stay in evaluation mode, also as a part of a module that trains."""
         return super().train(False)
 
 
@@ -171,7 +171,7 @@ class _Convolution(nn.Module):
         self.convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding)
 
     def load(self, take: _Take, name: str) -> None:
-        """Sets the weights from the entries of the layer `name`."""
+        """Set the weights from the entries of the layer `name`."""
         weight, bias = _folded(take, name, self.convolution.weight.shape)
         self.convolution.weight.copy_(weight)
         self.convolution.bias.copy_(bias)  # type: ignore[union-attr]
@@ -196,7 +196,7 @@ class _Pointwise(nn.Module):
         self.bias = nn.Parameter(torch.zeros(sum(outputs.values())))
 
     def load(self, take: _Take, block: str) -> None:
-        """Sets the weights from the entries of all branches of a block."""
+        """Set the weights from the entries of all branches of a block."""
         inputs = self.convolution.in_channels
         folded = [
             _folded(take, f"{block}.{name}", torch.Size([count, inputs, 1, 1]))

@@ -108,7 +108,7 @@ class InceptionScore(MetricClass):
         images: UInt8[Tensor, "batch channels height width"] | Tensor,
         indices: Int[Tensor, "batch"] | None = None,
     ) -> None:
-        """Adds images.
+        """Add images.
 
         Args:
             images: input of the network.
@@ -155,7 +155,7 @@ class InceptionScore(MetricClass):
     def forward(
         self, images: Shaped[Tensor, "batch *image"], indices: Int[Tensor, "batch"] | None = None
     ) -> SplitScore:
-        """Adds images, as `update` does.
+        """Add images, as `update` does.
 
         Returns:
             The score of these images alone, as one part. It is lower than that of more such images.
@@ -167,7 +167,7 @@ class InceptionScore(MetricClass):
         return score
 
     def compute(self) -> SplitScore:
-        """Computes mean and standard deviation of the score over the parts, in float64.
+        """Compute mean and standard deviation of the score over the parts, in float64.
 
         Raises:
             ValueError: `update` got more or fewer images than `count`, or some places twice and others never.
@@ -242,7 +242,7 @@ def scores_of_sums(
 def divergences(
     logits: Float[Tensor, "images classes"], marginal: Float[Tensor, "classes"] | None = None
 ) -> Float[Tensor, "images"]:
-    """Computes KL( p(y|x) || p(y) ) of every image, in nats, in float64.
+    """Compute KL( p(y|x) || p(y) ) of every image, in nats, in float64.
 
     The Inception score is the exponential of its mean. Single images are ranked "by Inception score" by it.
 

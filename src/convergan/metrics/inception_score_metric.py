@@ -119,11 +119,11 @@ class InceptionScoreMetric(Metric):
         return [Measured("Inception score", values, spread, method, stdevs, scale=max(values))]
 
     def check(self, images: Embedded) -> SplitsCheck:
-        """Compares the splits of a set with each other."""
+        """Compare the splits of a set with each other."""
         return check_splits(images.logits, self._split_of_images(len(images)))
 
     def in_order(self, check: SplitsCheck) -> bool:
-        """Tests whether the images of a check are in an order on which the score depends."""
+        """Test whether the images of a check are in an order on which the score depends."""
         return self.protocol == "paper" and check.beyond_chance
 
     def _split_of_images(self, count: int) -> np.ndarray:

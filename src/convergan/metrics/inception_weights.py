@@ -24,7 +24,7 @@ _SECONDS_WITHOUT_ANSWER = 30
 
 
 def load_inception(weights: StrPath | None = None, *, progress: bool = False) -> InceptionNetwork:
-    """Loads the Inception network of 2015 with its public weights, on the CPU, in evaluation mode.
+    """Load the Inception network of 2015 with its public weights, on the CPU, in evaluation mode.
 
     Args:
         weights: file of the weights; None: the file in the cache, which is downloaded if it is missing.
@@ -54,7 +54,7 @@ def load_inception(weights: StrPath | None = None, *, progress: bool = False) ->
 
 
 def load_state(network: InceptionNetwork, path: Path) -> None:
-    """Loads a state dict with the names of the public conversion; nothing in the file is executed.
+    """Load a state dict with the names of the public conversion; nothing in the file is executed.
 
     Raises:
         UserError: the file contains something else.
@@ -75,7 +75,7 @@ def load_state(network: InceptionNetwork, path: Path) -> None:
 def find_weights(
     weights: Path | None = None, *, progress: Callable[[int, int], None] | None = None
 ) -> Path:
-    """Finds the file of the weights: `weights`, the file in the cache, or a download into the cache.
+    """Find the file of the weights: `weights`, the file in the cache, or a download into the cache.
 
     A download of torch-fidelity or torchmetrics in torch's cache is used if there is one.
 

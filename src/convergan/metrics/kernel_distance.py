@@ -63,7 +63,7 @@ def kernel_distance(
     second: Float[Tensor, "m features"],
     progress: Progress | None = None,
 ) -> Float[Tensor, ""]:
-    """Computes KID over all pairs of images, in float64, in blocks.
+    """Compute KID over all pairs of images, in float64, in blocks.
 
     Args:
         first: features of at least 2 images, floats.
@@ -98,7 +98,7 @@ def kernel_distance_of_subsets(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SubsetDistance:
-    """Computes KID as papers report it: over random subsets, drawn without replacement.
+    """Compute KID as papers report it: over random subsets, drawn without replacement.
 
     Args:
         first: features of at least `subset_size` images.
@@ -312,7 +312,7 @@ class _KernelSums:
         return float(self.rows.sum())
 
     def add(self, rows: slice, columns: slice, kernel: Tensor, *, twice: bool) -> None:
-        """Adds a block; `twice`: also its mirror image below the diagonal."""
+        """Add a block; `twice`: also its mirror image below the diagonal."""
         row_sums, column_sums = (kernel.sum(dim=axis).double().numpy() for axis in (1, 0))
         self.rows[rows] += row_sums
         self.columns[columns] += column_sums
@@ -323,7 +323,7 @@ class _KernelSums:
         self.squares += float(flat @ flat) * (1 + twice)
 
     def join(self) -> None:
-        """Adds the sums of the other processes."""
+        """Add the sums of the other processes."""
         own = torch.from_numpy(np.concatenate([self.rows, self.columns, [self.squares]]))
         everyones = sum_over_ranks(own).numpy()
         n = len(self.rows)

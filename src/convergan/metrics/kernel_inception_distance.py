@@ -79,7 +79,7 @@ class KernelInceptionDistance(DistanceClass, _TorchmetricsKID):  # type: ignore[
         self.add_state("fake_places", [], dist_reduce_fx=None)
 
     def update(self, imgs: Tensor, real: bool, indices: Int[Tensor, "batch"] | None = None) -> None:
-        """Adds images.
+        """Add images.
 
         Args:
             imgs: input of the network.
@@ -96,7 +96,7 @@ class KernelInceptionDistance(DistanceClass, _TorchmetricsKID):  # type: ignore[
         (self.real_places if real else self.fake_places).append(places)
 
     def compute(self) -> SubsetDistance:
-        """Computes mean and standard deviation over the subsets, in float64.
+        """Compute mean and standard deviation over the subsets, in float64.
 
         Raises:
             ValueError: there are no images, or fewer than a subset has.
@@ -110,7 +110,7 @@ class KernelInceptionDistance(DistanceClass, _TorchmetricsKID):  # type: ignore[
         )
 
     def reset(self) -> None:
-        """Forgets all images; with `reset_real_features=False` the generated ones."""
+        """Forget all images; with `reset_real_features=False` the generated ones."""
         real_places = list(self.real_places)
         super().reset()
         if not self.reset_real_features:

@@ -72,7 +72,7 @@ class Overlap(NamedTuple):
 def precision_recall_density_coverage(
     generated: Float[Tensor, "n features"], real: Float[Tensor, "m features"]
 ) -> Overlap:
-    """Computes the overlap of generated and real images from their features.
+    """Compute the overlap of generated and real images from their features.
 
     The manifold of a set of images is the union of balls around their features, each reaching to the k-th
     nearest other image. Precision is the share of generated images in a real ball, recall the share of real
@@ -226,7 +226,9 @@ class OverlapWork(PairWork):
                 if cache is not None:
                     values[group] = cache.overlaps(rows, columns)
                     continue
-                sets = [features[places] for features, places in zip(self.sets, rows, strict=True)]
+                sets = [
+                    features[indices] for features, indices in zip(self.sets, rows, strict=True)
+                ]
                 work = OverlapWork(sets, self.real[columns])
                 walk_pairs([work], sets, work.real)
                 values[group] = [members.overlap() for members in work.members]
@@ -256,7 +258,7 @@ class _DistanceCache:
 
     @classmethod
     def if_it_fits(cls, sets: Sequence[Tensor], real: Tensor) -> "_DistanceCache | None":
-        """Computes the distances; None if there are too many pairs to keep in memory."""
+        """Compute the distances; None if there are too many pairs to keep in memory."""
         counts = [len(real), *map(len, sets)]
         pairs = sum(count**2 for count in counts) + sum(
             len(real) * len(features) for features in sets
@@ -264,13 +266,13 @@ class _DistanceCache:
         return cls(sets, real) if pairs <= _MOST_CACHED_PAIRS else None
 
     def overlaps(self, rows: Sequence[Tensor], columns: Tensor) -> list[Overlap]:
-        """Overlaps of some images of each set with some real images, by their places."""
+        """Overlaps of some images of each set with some real images, by their indices."""
         real = self.real.distances_within(columns, COVERAGE_NEIGHBOURS)
         overlaps = []
-        for neighbours, cross, places in zip(self.sets, self.cross_distances, rows, strict=True):
-            own = neighbours.distances_within(places, PRECISION_NEIGHBOURS)[:, -1:]
-            distances = cross[places.unsqueeze(1), columns]
-            members = _Members(len(places), len(columns))
+        for neighbours, cross, indices in zip(self.sets, self.cross_distances, rows, strict=True):
+            own = neighbours.distances_within(indices, PRECISION_NEIGHBOURS)[:, -1:]
+            distances = cross[indices.unsqueeze(1), columns]
+            members = _Members(len(indices), len(columns))
             members.add(
                 slice(None),
                 slice(None),
@@ -310,7 +312,7 @@ class _Members:
         in_wide_real: Tensor,
         in_generated: Tensor,
     ) -> None:
-        """Adds a block of booleans [generated, real].
+        """Add a block of booleans [generated, real].
 
         Args:
             rows: the generated images of the block.
@@ -325,7 +327,7 @@ class _Members:
         self.in_generated[columns] |= in_generated.any(dim=0)
 
     def join(self) -> None:
-        """Merges the results of all processes."""
+        """Merge the results of all processes."""
         for name in ("in_real", "in_generated", "holds_generated"):
             setattr(self, name, sum_over_ranks(getattr(self, name).int()) > 0)
         self.balls = sum_over_ranks(self.balls)

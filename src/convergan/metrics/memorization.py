@@ -19,7 +19,7 @@ from convergan.metrics.requirements import require_features
 class Neighbours:
     """Nearest training image of every sample."""
 
-    places: Int[Tensor, "samples"]
+    indices: Int[Tensor, "samples"]
     """Index of the nearest training image."""
 
     distances: Float[Tensor, "samples"]
@@ -48,7 +48,7 @@ class Neighbours:
 def nearest_training_images(
     samples: Float[Tensor, "samples features"], training: Float[Tensor, "training features"]
 ) -> Neighbours:
-    """Finds the nearest training image of every sample, by the distance of their features.
+    """Find the nearest training image of every sample, by the distance of their features.
 
     Args:
         samples: features of the samples, floats.
@@ -61,10 +61,10 @@ def nearest_training_images(
     require_features(samples=samples, training=training)
     if len(training) < 2:
         raise UserError(f"training: expected at least 2 images, got {len(training)}")
-    distances, places = (part[:, 0] for part in nearest(samples, training, 1))
-    unique_places, inverse = places.unique(return_inverse=True)
+    distances, indices = (part[:, 0] for part in nearest(samples, training, 1))
+    unique_indices, inverse = indices.unique(return_inverse=True)
     # The nearest training image of a training image is itself: its neighbour is the second nearest.
-    neighbour_distances, neighbour_places = nearest(training[unique_places], training, 2)
-    own = neighbour_places[:, 0] == unique_places
+    neighbour_distances, neighbour_indices = nearest(training[unique_indices], training, 2)
+    own = neighbour_indices[:, 0] == unique_indices
     usual = neighbour_distances[:, 1].where(own, neighbour_distances[:, 0])
-    return Neighbours(places, distances, usual[inverse])
+    return Neighbours(indices, distances, usual[inverse])

@@ -134,7 +134,7 @@ class Metric(ABC):
         seed: int = 0,
         progress: Progress | None = None,
     ) -> list[Measured]:
-        """Measures sets of images, each with the same reference.
+        """Measure sets of images, each with the same reference.
 
         Raises:
             UserError: there are too few images, or no reference of the kind that the metric needs.
@@ -196,7 +196,7 @@ def estimate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Estimate]:
-    """Computes a metric's numbers, each with its interval.
+    """Compute a metric's numbers, each with its interval.
 
     Args:
         metric: the metric.
@@ -221,7 +221,7 @@ def compare(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Comparison]:
-    """Compares a metric's numbers of two sets of images, with the interval of their difference.
+    """Compare a metric's numbers of two sets of images, with the interval of their difference.
 
     The variation that both share through the images of the reference cancels. See `estimate` for arguments.
     """
@@ -253,7 +253,7 @@ def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def compare_estimates(first: Estimate, second: Estimate) -> Comparison:
-    """Compares a number of two sets of images that were measured separately.
+    """Compare a number of two sets of images that were measured separately.
 
     The interval of the difference comes from the two intervals alone (`interval_of_difference`), as if the
     two estimates were independent: unlike in `compare`, the variation shared through a common reference does
@@ -334,7 +334,7 @@ def _correlation(spread: Spread) -> float:
 def require_images(
     metric: str, fewest: int, sets: Sequence[Embedded], reference: Reference
 ) -> None:
-    """Checks that every set and the reference have the images that a metric needs.
+    """Check that every set and the reference have the images that a metric needs.
 
     Raises:
         UserError: a set or the reference has fewer than `fewest` images.

@@ -100,7 +100,7 @@ class FeaturesAlone(nn.Module):
         self.network, self.num_features = network, num_features
 
     def forward(self, images: Shaped[Tensor, "batch *image"]) -> Float[Tensor, "batch features"]:
-        """Computes features of images, without gradients.
+        """Compute features of images, without gradients.
 
         Raises:
             UserError: the features are not floats [batch, num_features], or a value is NaN or infinite.

@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Puts a network into evaluation mode, and each of its modules back into its former mode afterwards.
+    """Put a network into evaluation mode, and each of its modules back into its former mode afterwards.
 
     In training mode, into which Lightning puts all submodules, a network would drop units out and update its
     running statistics with the images that it is meant to judge.

@@ -25,7 +25,7 @@ def nearest(
     *,
     steps: Steps | None = None,
 ) -> tuple[Float[Tensor, "n k"], Int[Tensor, "n k"]]:
-    """Finds the k nearest points of every query.
+    """Find the k nearest points of every query.
 
     Args:
         queries: features of the queries.
@@ -43,11 +43,11 @@ def nearest(
         raise ValueError(f"k: expected 1 to {len(points)}, the number of neighbours, got {k}")
     # One allocation for all: small results between large blocks would keep their memory from being reused.
     distances = torch.empty(len(queries), k, dtype=torch.float64, device=queries.device)
-    places = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
+    indices = torch.empty(len(queries), k, dtype=torch.int64, device=queries.device)
     for first, chunk in distance_chunks(queries, points, steps):
         block = slice(first, first + len(chunk))
-        distances[block], places[block] = chunk.topk(k, dim=1, largest=False)
-    return distances, places
+        distances[block], indices[block] = chunk.topk(k, dim=1, largest=False)
+    return distances, indices
 
 
 def squared_distances(
@@ -78,14 +78,14 @@ class Nearest:
         """Smallest squared distances so far, [count, k], increasing."""
 
     def add(self, points: slice, squares: Float[Tensor, "points others"]) -> None:
-        """Adds squared distances from some of the points to others that have not been added before."""
+        """Add squared distances from some of the points to others that have not been added before."""
         k = self.squares.shape[1]
         block = squares.topk(min(k, squares.shape[1]), dim=1, largest=False, sorted=False).values
         candidates = torch.cat([self.squares[points], block], dim=1)
         self.squares[points] = candidates.topk(k, dim=1, largest=False).values
 
     def join(self) -> None:
-        """Merges the distances of all processes."""
+        """Merge the distances of all processes."""
         everyones = torch.cat(gather_from_ranks(self.squares), dim=1)
         k = self.squares.shape[1]
         self.squares = everyones.topk(k, dim=1, largest=False).values
@@ -125,7 +125,7 @@ def distance_chunks(
     points: Float[Tensor, "m features"],
     steps: Steps | None = None,
 ) -> Iterator[tuple[int, Float[Tensor, "chunk m"]]]:
-    """Yields blocks of queries: the index of the first, and the Euclidean distances from all points, float64.
+    """Yield blocks of queries: the index of the first, and the Euclidean distances from all points, float64.
 
     The next block overwrites the distances.
     """

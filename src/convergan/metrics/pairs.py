@@ -35,7 +35,7 @@ class PairWork(ABC):
     def take(
         self, pair: tuple[int, int], rows: slice, columns: slice, products: Float[Tensor, "r c"]
     ) -> None:
-        """Takes a block of products.
+        """Take a block of products.
 
         Pairs of sets come one after the other: the reference with itself, then each set with itself and with
         the reference. Of a set with itself only the blocks on and above the diagonal come, as the matrix is
@@ -50,7 +50,7 @@ class PairWork(ABC):
 
     @abstractmethod
     def join(self, pair: tuple[int, int]) -> None:
-        """Merges the results of all processes for a pair of sets, after its last block."""
+        """Merge the results of all processes for a pair of sets, after its last block."""
 
     @abstractmethod
     def measured(self) -> list[Measured]:
@@ -66,7 +66,7 @@ class PairMetric(Metric):
 
     @abstractmethod
     def work(self, sets: Sequence[Embedded], reference: Embedded, seed: int) -> PairWork:
-        """Starts the work on sets of images.
+        """Start the work on sets of images.
 
         Raises:
             UserError: there are too few images.
@@ -92,7 +92,7 @@ def measure_pairs(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[list[Measured]]:
-    """Measures the same images with several metrics.
+    """Measure the same images with several metrics.
 
     Distributed processes share the pairs: all of them must call this with the same images.
 
@@ -125,7 +125,7 @@ def walk_pairs(
     *,
     shared: bool = False,
 ) -> None:
-    """Computes the products of all pairs, block by block, and passes them on; see `PairWork.take`.
+    """Compute the products of all pairs, block by block, and pass them on; see `PairWork.take`.
 
     Args:
         works: the work that takes the products.
@@ -179,7 +179,7 @@ def walk_pairs(
 
 
 def is_shared() -> bool:
-    """Tests whether there are other processes that can exchange numbers on CPUs."""
+    """Test whether there are other processes that can exchange numbers on CPUs."""
     return ranks() > 1 and torch.distributed.get_backend() != "nccl"
 
 

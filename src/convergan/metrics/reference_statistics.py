@@ -26,7 +26,7 @@ class StatisticsFile(NamedTuple):
 def write_statistics(
     path: Path, statistics: GaussianStatistics, network: str, sizes: Sizes | None = None
 ) -> None:
-    """Writes mu, sigma, count, network and sizes; pytorch-fid and clean-fid read the first two.
+    """Write mu, sigma, count, network and sizes; pytorch-fid and clean-fid read the first two.
 
     Args:
         path: a .npz file, which is written whole or not at all; or a pipe.
@@ -46,7 +46,7 @@ def write_statistics(
 
 
 def read_statistics(path: Path) -> StatisticsFile:
-    """Reads statistics that `write_statistics`, pytorch-fid or clean-fid wrote; nothing in them is executed.
+    """Read statistics that `write_statistics`, pytorch-fid or clean-fid wrote; nothing in them is executed.
 
     Raises:
         UserError: the file is not a .npz of statistics.
@@ -86,7 +86,7 @@ def read_statistics(path: Path) -> StatisticsFile:
 
 
 def is_statistics(path: Path) -> bool:
-    """Tests whether a file is a .npz with a mean and a covariance."""
+    """Test whether a file is a .npz with a mean and a covariance."""
     if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:

@@ -9,7 +9,7 @@ from convergan.errors import UserError
 
 
 def require_features(**sets: Tensor) -> None:
-    """Checks features of sets of images, each given under the name of its argument.
+    """Check features of sets of images, each given under the name of its argument.
 
     Raises:
         UserError: a set is not a tensor of floats [images, features], has a value that is not finite, or has
@@ -29,7 +29,7 @@ def require_features(**sets: Tensor) -> None:
 def require_matrix(
     name: str, values: Any, rows: int | str = "images", columns: int | str = "features"
 ) -> None:
-    """Checks the type and the shape of values with a row for each image.
+    """Check the type and the shape of values with a row for each image.
 
     Args:
         name: the argument, for the message.
@@ -53,7 +53,7 @@ def require_matrix(
 
 
 def require_finite(name: str, values: Tensor) -> None:
-    """Checks that no value of a matrix is NaN or infinite.
+    """Check that no value of a matrix is NaN or infinite.
 
     Raises:
         UserError: a value is; the message names its row.
@@ -65,7 +65,7 @@ def require_finite(name: str, values: Tensor) -> None:
 
 
 def require_logits(name: str, values: Tensor, first_row: int = 0) -> None:
-    """Checks that every row of a matrix of logits has probabilities: -inf stands for a probability of 0.
+    """Check that every row of a matrix of logits has probabilities: -inf stands for a probability of 0.
 
     Args:
         name: the argument, for the message.
@@ -104,7 +104,7 @@ def described(values: Any) -> str:
 
 
 def require_indices(indices: Any, count: int) -> None:
-    """Checks the places of a batch's images among all images.
+    """Check the places of a batch's images among all images.
 
     Raises:
         UserError: they are not a tensor of integers with one for each of the `count` images of the batch.

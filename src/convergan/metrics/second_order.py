@@ -71,7 +71,7 @@ def evenly_spaced(count: int, limit: int) -> Int[Tensor, "some"]:
 def second_order(
     kernel: Float[Tensor, "some some"], first: int, counts: tuple[int, int | None]
 ) -> SecondOrder:
-    """Estimates the terms from the kernel of a subset of the images.
+    """Estimate the terms from the kernel of a subset of the images.
 
     Pairs of an image with itself are left out: their squares would dominate a sum over few images.
 
@@ -114,7 +114,7 @@ def difference_spread(
     concentration: float,
     independent_variance: float = 0.0,
 ) -> DifferenceSpread:
-    """Estimates the variation of the difference of two squared distances from one reference.
+    """Estimate the variation of the difference of two squared distances from one reference.
 
     Args:
         plug_in: variance of the difference by the derivatives at the sample.
@@ -140,7 +140,7 @@ def difference_spread(
 def distance_spread(
     distance: float, plug_in: float, at_zero: float, third: float, independent_variance: float = 0.0
 ) -> DistanceSpread:
-    """Estimates the variation of a squared distance from its derivatives at the sample.
+    """Estimate the variation of a squared distance from its derivatives at the sample.
 
     The variance of first order is 4 w t, where w is the weight of the direction of the difference. The
     variance by the derivatives at the sample is this, plus twice the variance at distance 0. If both the

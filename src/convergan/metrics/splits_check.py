@@ -61,7 +61,7 @@ class SplitsCheck:
 def check_splits(
     logits: Float[Tensor, "images classes"], parts: Int16[np.ndarray, "images"]
 ) -> SplitsCheck:
-    """Compares the splits of an Inception score with each other.
+    """Compare the splits of an Inception score with each other.
 
     Args:
         logits: logits of all images.

@@ -1,9 +1,6 @@
 """Progress of work that takes long."""
 
-from collections.abc import Callable
-
-Progress = Callable[[int, int], None]
-"""Function that is called with the number of steps done and the total."""
+from convergan.progress_bar import Progress
 
 
 class Steps:
@@ -18,7 +15,7 @@ class Steps:
         self.progress, self.total, self.done = progress, total, 0
 
     def take(self, count: int = 1) -> None:
-        """Counts steps as done."""
+        """Count steps as done."""
         self.done += count
         if self.progress is not None:
             self.progress(self.done, self.total)

@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from convergan.errors import UserError
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain, ImageByImage
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.networks import ConvSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -74,7 +74,7 @@ class ConvDiscriminator(ComparingDiscriminator):
             # The maps of the first layers, which have the images' size, are the largest.
             most_channels=narrow,
         )
-        closenesses = self.set_minibatch(
+        similarities = self.set_minibatch(
             MinibatchDiscrimination(
                 wide, settings.minibatch_kernels, settings.minibatch_kernel_size
             )
@@ -82,7 +82,7 @@ class ConvDiscriminator(ComparingDiscriminator):
             else None,
             image_shape,
         )
-        self.output = WeightNormLinear(wide + closenesses, outputs, initial_stdev=0.1, eps=eps)
+        self.output = WeightNormLinear(wide + similarities, outputs, initial_stdev=0.1, eps=eps)
         # Adam's steps turn a direction the more, the shorter it is.
         nn.init.normal_(self.output.weight, std=0.05)
 
@@ -92,7 +92,7 @@ class ConvDiscriminator(ComparingDiscriminator):
         group_sizes: Sequence[int] | None = None,
     ) -> DiscriminatorOutput:
         features = self.compared_features(images)
-        activations = self.with_closeness(features, images, group_sizes)
+        activations = self.with_similarities(features, images, group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
 
     def compared_features(

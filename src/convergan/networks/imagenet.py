@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from convergan.errors import UserError
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.cross_batch_norm import CrossBatchNorm
 from convergan.networks.interface import DiscriminatorOutput, Generator
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.networks import ImageNetSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -45,7 +45,7 @@ _GENERATOR_DIVISORS = (1, 2, 4, 8, 8, 8)
 class ImageNetDiscriminator(ComparingDiscriminator):
     """Seven 3x3 convolutions and a dense layer, each with batch normalization and leaky ReLU .2.
 
-    Its activations are the features; minibatch discrimination appends a sample's closeness to the real half
+    Its activations are the features; minibatch discrimination appends a sample's similarity to the real half
     of the batch and to the generated half. As in the authors' code the first layer has
     batch normalization too, which DCGAN leaves out. Both techniques mix the samples of a batch:
 
@@ -94,7 +94,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
             CrossBatchNorm(features) if crosses else _with_gains(nn.BatchNorm1d(features)),
             nn.LeakyReLU(0.2),
         )
-        closenesses = self.set_minibatch(
+        similarities = self.set_minibatch(
             MinibatchDiscrimination(
                 features,
                 settings.minibatch_kernels,
@@ -107,7 +107,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
             image_shape,
         )
         # The last output is "generated".
-        self.output = _initialized(nn.Linear(features + closenesses, outputs + 1))
+        self.output = _initialized(nn.Linear(features + similarities, outputs + 1))
 
     def forward(
         self,
@@ -116,7 +116,7 @@ class ImageNetDiscriminator(ComparingDiscriminator):
     ) -> DiscriminatorOutput:
         real = _halves(len(images), group_sizes)[0] if self.training else 0
         features = self._features(images, real)
-        logits = self.output(self.with_closeness(features, images, group_sizes))
+        logits = self.output(self.with_similarities(features, images, group_sizes))
         # Subtracting a number from all logits does not change their softmax: this is the softmax over all
         # outputs, with the logit of "generated" fixed at 0.
         return DiscriminatorOutput(logits[:, :-1] - logits[:, -1:], features)

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.dense import NoisyDense
 from convergan.networks.interface import DiscriminatorOutput, Generator
 from convergan.networks.layers import BatchNormWithoutGain
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.networks.noise import GaussianNoise
 from convergan.recipes.networks import MLPSettings
 from convergan.techniques.minibatch_discrimination import MinibatchDiscrimination
@@ -41,7 +41,7 @@ class MLPDiscriminator(ComparingDiscriminator):
                 for (inputs, width), noise in zip(pairwise(widths), noises, strict=True)
             )
         )
-        closenesses = self.set_minibatch(
+        similarities = self.set_minibatch(
             MinibatchDiscrimination(
                 widths[-1], settings.minibatch_kernels, settings.minibatch_kernel_size
             )
@@ -52,12 +52,12 @@ class MLPDiscriminator(ComparingDiscriminator):
         self.minibatch_noise = GaussianNoise(settings.hidden_noise)
         # In training both samples of a pair have noise. In evaluation the reference has that of both.
         normal = np.random.default_rng(0).standard_normal((self.references, widths[-1]), np.float32)
-        noise = torch.from_numpy(normal) * settings.hidden_noise * 2**0.5 if closenesses else None
+        noise = torch.from_numpy(normal) * settings.hidden_noise * 2**0.5 if similarities else None
         self.register_buffer("reference_noise", noise, persistent=False)
         # With minibatch features the noise comes before them.
-        stdev = 0.0 if closenesses else settings.hidden_noise
+        stdev = 0.0 if similarities else settings.hidden_noise
         self.output = NoisyDense(
-            widths[-1] + closenesses, outputs, stdev=stdev, relu=False, train_gain=True
+            widths[-1] + similarities, outputs, stdev=stdev, relu=False, train_gain=True
         )
 
     def forward(
@@ -69,7 +69,7 @@ class MLPDiscriminator(ComparingDiscriminator):
         activations = features
         if self.minibatch is not None:
             noisy = self.minibatch_noise(features)
-            activations = self.with_closeness(noisy, images, group_sizes)
+            activations = self.with_similarities(noisy, images, group_sizes)
         return DiscriminatorOutput(self.output(activations), features)
 
     def compared_features(
@@ -80,7 +80,7 @@ class MLPDiscriminator(ComparingDiscriminator):
         return features
 
     def features_of_references(self) -> Float[Tensor, "references features"]:
-        """Compute the features of the references, with fixed noise: closenesses are then as in training."""
+        """Compute the features of the references, with fixed noise: similarities are then as in training."""
         assert self.reference_noise is not None
         return super().features_of_references() + self.reference_noise
 

@@ -1,8 +1,10 @@
 """Templates that escape their values, with the common macros and style of pages."""
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
+import re
 
-from convergan.page.option_names import whole_options
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
+from markupsafe import Markup, escape
+
 from convergan.page.words import chance, count, number, percent
 
 
@@ -24,3 +26,12 @@ def templates(package: str) -> Environment:
         "whole_options": whole_options,
     }
     return environment
+
+
+def whole_options(text: str) -> Markup:
+    """The text with every name of an option, such as `--batch-size`, kept on one line where it fits."""
+    # Plain text: Markup would escape the tags as well.
+    escaped = str(escape(text))
+    return Markup(
+        re.sub(r"(?<![\w-])--[a-z][\w.*-]*[\w*]", r'<span class="option">\g<0></span>', escaped)
+    )

@@ -1,8 +1,8 @@
 """CIFAR-10 as in Section 6.2 and the authors' code.
 
-Departures: the weights' running average starts with the weights instead of zero, and averages over a tenth of
+Departures: the EMA of the weights starts with the weights instead of zero, and averages over a tenth of
 the steps so far until its rate has fallen to the authors' 1e-4, after 100,000 of the 600,000 steps. In
-shorter runs it stays close to the weights, whereas the authors' average lags behind (a note on one run on
+shorter runs it stays close to the weights, whereas the authors' EMA lags behind (a note on one run on
 MNIST: 315 errors with theirs, 189 with this one, after 12,000 steps). On processors with units for it, the
 discriminator's products are in bf16, which on MNIST trains as well as fp32 (a note on one seed: 336 errors
 compared with 318 at epoch 13). `--hardware.precision fp32 --optimizer.averaging-start zero` turns both

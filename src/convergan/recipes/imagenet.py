@@ -48,7 +48,7 @@ RECIPE = Recipe(
         epsilon=1e-8,
         epsilon_place="uncorrected",
         # The weights themselves are tested: the statistics of the discriminator's batch normalization are
-        # those of the weights, not of their average.
+        # those of the weights, not of their EMA.
         averaging_rate=1.0,
     ),
     hardware=HardwareSettings(precision="fp32", noise="fresh"),

@@ -1,6 +1,6 @@
 """MNIST, permutation-invariant, as in Section 6.1 and the authors' code.
 
-Departures: Adam's 1e-8 stands inside the root there and is 1e-4 outside it here. The weights' running average
+Departures: Adam's 1e-8 stands inside the root there and is 1e-4 outside it here. The EMA of the weights
 starts with the weights instead of zero, and averages over a tenth of the steps so far; its rate would fall to
 the authors' 1e-4 after 100,000 steps, but there are only 90,000. The schedule is shorter, and the learning
 rate is .0018 in place of .003: it falls to 0 over the last 30 of 150 epochs in place of 300. The generator's

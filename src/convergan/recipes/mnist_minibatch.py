@@ -7,7 +7,7 @@ confident; the discriminator's positive target is .9, as in Section 3.4; the lea
 over the second half of 30 epochs. With one step and a target of 1, the discriminator was certain after 25
 epochs, and the samples were worse than after 12 epochs of this recipe (a note on single runs). In evaluation,
 an image is compared with the last real images of training, so that its output does not depend on the rest of
-its batch; the closenesses are initialized within batches of the first images, as they are compared in
+its batch; the similarities are initialized within batches of the first images, as they are compared in
 training. The other departures are those of `mnist`. The recipe is not meant as a classifier: for
 semi-supervised learning, Section 5 says, minibatch discrimination does not work at all.
 """

@@ -1,7 +1,7 @@
 """MNIST with 100 labels exactly as in the authors' script: 300 epochs in 32 bits.
 
 Everything is as in their code: Adam with 1e-8 inside the root, at a constant rate of .003; Glorot's
-directions in the generator's last layer; an average that starts from zero and moves by 1e-4 per step; noise
+directions in the generator's last layer; an EMA that starts from zero and moves by 1e-4 per step; noise
 that is drawn afresh for each use; and samples normalized by the statistics of their batch. Tests compare the
 recipe with an independent re-implementation in float64 (tests/authors).
 

@@ -82,7 +82,7 @@ class DataSettings(Settings, group="data"):
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings(Settings, group="optimizer"):
-    """Adam for both players, and the moving averages (EMA) of their weights."""
+    """Adam for both players, and the exponential moving averages (EMA) of their weights."""
 
     learning_rate: Annotated[float, Interval(gt=0, le=100)] = 3e-3
     """Learning rate of both players."""

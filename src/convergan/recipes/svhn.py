@@ -1,6 +1,6 @@
 """SVHN as in Section 6.3 and the authors' code.
 
-Departures: those of `cifar10`, for the same reasons. The average reaches the authors' rate after 100,000 of
+Departures: those of `cifar10`, for the same reasons. The EMA's rate reaches the authors' after 100,000 of
 658,800 steps.
 """
 

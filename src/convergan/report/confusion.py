@@ -19,7 +19,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class ConfusionRow:
     """A row of the matrix: the predictions for the images of one class."""
 
     name: str
@@ -43,7 +43,7 @@ class Pair:
 class Confusion:
     """The page's summary of a confusion matrix."""
 
-    rows: list[Row]
+    rows: list[ConfusionRow]
     """Rows of the matrix; empty for too many classes."""
 
     pairs: list[Pair]
@@ -72,14 +72,14 @@ def _mistakes(counts: np.ndarray) -> np.ndarray:
     return counts * (1 - np.eye(len(counts), dtype=counts.dtype))
 
 
-def _rows(counts: np.ndarray, classes: list[str]) -> list[Row]:
+def _rows(counts: np.ndarray, classes: list[str]) -> list[ConfusionRow]:
     commonest = max(1, _mistakes(counts).max())
 
     def cell(count: int, right: bool, total: int) -> Cell:
         return Cell(count, right, count / (max(1, total) if right else commonest))
 
     return [
-        Row(
+        ConfusionRow(
             name,
             [cell(int(count), column == own, int(row.sum())) for column, count in enumerate(row)],
             int(row[own]),

@@ -60,7 +60,7 @@ def _errors(inputs: ReportInputs, marked: list[int]) -> Chart | None:
         (name, lambda epoch: share_wrong(epoch.test_errors, epoch.test_size)),
         (baseline, lambda epoch: share_wrong(epoch.baseline_test_errors, epoch.test_size)),
         (
-            f"{short}, not averaged",
+            f"{short}, without EMA",
             lambda epoch: share_wrong(epoch.raw_test_errors, epoch.test_size),
         ),
         (

@@ -15,7 +15,6 @@ from convergan.recipes.arm_words import arm_title
 from convergan.report.arms import arm_rows, choice, chosen_by_tests
 from convergan.report.confusion import Confusion
 from convergan.report.curves import charts
-from convergan.report.few_tests import few_tests
 from convergan.report.inputs import ReportInputs
 from convergan.report.key_numbers import (
     chance_of_difference,
@@ -36,6 +35,7 @@ from convergan.report.words import (
     tested,
 )
 from convergan.runs.epochs import HealthWarning
+from convergan.runs.few_tests import few_tests
 from convergan.runs.results import Results
 
 

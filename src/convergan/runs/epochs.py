@@ -27,7 +27,7 @@ class HealthWarning(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
-    """The training loop's record of an epoch. It holds no test errors, which callbacks count."""
+    """The training loop's record of an epoch. It holds no test errors, which callbacks count (`Observer`)."""
 
     epoch: Annotated[int, Ge(1)]
     """Number of the epoch, from 1."""

@@ -16,9 +16,9 @@ from convergan.files import make_folder, write_text
 from convergan.images.regular_files import kind_of
 from convergan.json_files import json_text, read_json_as
 from convergan.networks.build import build_discriminator, build_generator, without_memory
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.ensemble import EnsembleDiscriminator
 from convergan.networks.interface import Discriminator, Generator
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.networks.module import Factory, require_module
 from convergan.paths import StrPath, as_path
 from convergan.recipes.networks import ModuleSettings, NetworkSettings

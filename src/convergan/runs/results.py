@@ -20,7 +20,7 @@ Decision = Literal["helped", "hurt", "undecided"]
 _EXPECTED = "the results of a run"
 
 
-class Interval(NamedTuple):
+class RateInterval(NamedTuple):
     """A 95 % confidence interval of an error rate; a list of two in JSON."""
 
     low: Share
@@ -38,7 +38,7 @@ class ErrorRate:
     rate: float
     """Error rate, errors / size."""
 
-    interval: Interval
+    interval: RateInterval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class ArmResult:
     test_error_rate: Share
     """Error rate: test_errors divided by the number of these images, 0 to 1."""
 
-    interval: Interval
+    interval: RateInterval
     """Confidence interval, 95 %, of test_error_rate, by the method in `Results.interval_method`."""
 
     minutes: Seconds
@@ -140,7 +140,7 @@ class Results:
     test_error_rate: Share | None = None
     """Error rate, test_errors / test_size, 0 to 1."""
 
-    test_interval: Interval | None = None
+    test_interval: RateInterval | None = None
     """Wilson interval, 95 %, of test_error_rate for this number of images, without the spread over seeds."""
 
     baseline_test_errors: Count | None = None
@@ -149,7 +149,7 @@ class Results:
     baseline_test_error_rate: Share | None = None
     """Error rate of the baseline, baseline_test_errors / test_size, 0 to 1."""
 
-    baseline_test_interval: Interval | None = None
+    baseline_test_interval: RateInterval | None = None
     """Wilson interval, 95 %, of baseline_test_error_rate."""
 
     test_size: Annotated[int, Ge(1)] | None = None
@@ -240,7 +240,7 @@ class Results:
         )
 
     def _error_rate(
-        self, errors: int | None, rate: float | None, interval: Interval | None
+        self, errors: int | None, rate: float | None, interval: RateInterval | None
     ) -> ErrorRate | None:
         if errors is None or rate is None or interval is None or self.test_size is None:
             return None

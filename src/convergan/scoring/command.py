@@ -46,7 +46,7 @@ _PAIRS = 8
 def score_paths(
     images: Path, files: ScoreFiles, settings: ScoreSettings, console: Console | None = None
 ) -> Scores:
-    """Scores the images at a path, prints a table, and writes the requested files.
+    """Score the images at a path, print a table, and write the requested files.
 
     Under torchrun the processes share the images; the first one prints and writes.
 
@@ -114,13 +114,13 @@ def _print(console: Console, scores: Scores, notes: list[str]) -> None:
 
 
 def _say(console: Console, text: str) -> None:
-    """Prints text unchanged and unbroken, so that the paths in it can be copied."""
+    """Print text unchanged and unbroken, so that the paths in it can be copied."""
     console.out(printable(text), highlight=False)
 
 
 @contextmanager
 def _processes() -> Iterator[int]:
-    """Joins the other processes of torchrun, if there are any, and yields the rank of this one."""
+    """Join the other processes of torchrun, if there are any, and yield the rank of this one."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield 0
         return
@@ -132,7 +132,7 @@ def _processes() -> Iterator[int]:
 
 
 def require_writable(files: ScoreFiles) -> None:
-    """Checks that all output files can be written.
+    """Check that all output files can be written.
 
     Raises:
         UserError: a file exists already or its folder does not, a folder is a file, two outputs have the same
@@ -158,7 +158,7 @@ def require_writable(files: ScoreFiles) -> None:
 
 
 def write_outputs(files: ScoreFiles, scores: Scores) -> list[Path]:
-    """Writes the requested files, and returns their paths."""
+    """Write the requested files, and return their paths."""
     inputs, settings = scores.inputs, scores.settings
     paths = []
     if files.json is not None:
@@ -206,20 +206,20 @@ def write_outputs(files: ScoreFiles, scores: Scores) -> list[Path]:
 def _write_nearest(
     path: Path, images: ImageStream, training: ImageStream, scores: Scores, nearest: Neighbours
 ) -> None:
-    """Writes the figure of the images that look most like copies, each above its nearest training image."""
+    """Write the figure of the images that look most like copies, each above its nearest training image."""
     closest = nearest.closest(_PAIRS)
-    samples = _pick(images, scores.images.places[closest].tolist(), None)
-    originals = _pick(training, nearest.places[closest].tolist(), samples[0].shape[:2])
+    samples = _pick(images, scores.images.indices[closest].tolist(), None)
+    originals = _pick(training, nearest.indices[closest].tolist(), samples[0].shape[:2])
     write_neighbours(path, samples, originals)
 
 
-def _pick(images: ImageStream, places: list[int], size: Size | None) -> list[np.ndarray]:
-    """Reads single images again, in colour, all of one size: that of the first if `size` is None."""
+def _pick(images: ImageStream, indices: list[int], size: Size | None) -> list[np.ndarray]:
+    """Read single images again, in colour, all of one size: that of the first if `size` is None."""
     picked = []
-    for place in places:
-        image = next(images.decoded(3, size, slice(place, place + 1)))
+    for index in indices:
+        image = next(images.decoded(3, size, slice(index, index + 1)))
         if isinstance(image, Unreadable):
-            raise UserError(f"{images.names[place]}: expected a readable image, got {image}")
+            raise UserError(f"{images.names[index]}: expected a readable image, got {image}")
         size = size or image.shape[:2]
         picked.append(image)
     return picked

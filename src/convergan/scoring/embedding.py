@@ -21,9 +21,9 @@ from convergan.images.sizes import Sizes, sizes_of
 from convergan.metrics.metric import Embedded
 from convergan.metrics.requirements import described, first_row_not_finite, require_matrix
 from convergan.networks.batches import device_of_process, run_batches
+from convergan.progress_bar import Progress
 
 Precision = Literal["fp32", "bf16"]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Embedding:
 
 
 class Embeddings(NamedTuple):
-    """Embedded images with their origin: places, skipped images, checksum and sizes."""
+    """Embedded images with their origin: indices, skipped images, checksum and sizes."""
 
     images: Embedded
-    places: np.ndarray
+    indices: np.ndarray
     """int64 [images]: the place of each image among all, skipped ones included."""
     skipped: list[SkippedImage]
     images_per_second: float
@@ -78,7 +78,7 @@ def embed(
     logits_alone: bool = False,
     progress: Progress | None = None,
 ) -> Embeddings:
-    """Computes features and logits of all images, in order, in little more memory than the results take.
+    """Compute features and logits of all images, in order, in little more memory than the results take.
 
     Under torchrun the processes share the images, and each of them returns all embeddings.
 
@@ -106,46 +106,46 @@ def embed(
 
     def readable() -> Iterator[tuple[int, np.ndarray]]:
         decoded = images.decoded(embedding.channels, embedding.size, own)
-        for place, image in enumerate(decoded):
+        for index, image in enumerate(decoded):
             if isinstance(image, Unreadable):
                 if not skip_unreadable:
                     raise UserError(
-                        f"{_whole_name(images, names[place])}: expected a readable image, got {image}"
+                        f"{_whole_name(images, names[index])}: expected a readable image, got {image}"
                     )
-                skipped[place] = str(image)
+                skipped[index] = str(image)
                 continue
-            _require_size(image, embedding, _whole_name(images, names[place]))
+            _require_size(image, embedding, _whole_name(images, names[index]))
             sizes.add(image.shape[:2])
-            yield place, image
+            yield index, image
 
     def outputs_of(pixels: Tensor) -> _Outputs:
         outputs = _outputs(network(pixels.permute(0, 3, 1, 2)), len(pixels))
         return outputs._replace(features=outputs.features[:, :0]) if logits_alone else outputs
 
-    local_places: list[int] = []
+    local_indices: list[int] = []
     rows = Rows(total, on_disk=logits_alone)
     batches = _batches(readable(), embedding.batch_size)
     run = run_batches(outputs_of, batches, device, bf16=embedding.precision == "bf16")
-    for batch_places, output in run:
-        batch_names = [names[row] for row in batch_places]
+    for batch_indices, output in run:
+        batch_names = [names[row] for row in batch_indices]
         for values, room in zip(output, rows.room or output, strict=True):
             _require_values(values, room.shape[1], images, batch_names)
-        local_places += batch_places
+        local_indices += batch_indices
         rows.append(list(output))
         if progress is not None:
-            progress(len(local_places) + len(skipped), total)
+            progress(len(local_indices) + len(skipped), total)
     seconds = max(time.monotonic() - start, 1e-9)
-    places = np.array(local_places, dtype=np.int64) * processes + rank
-    reasons = {rank + place * processes: reason for place, reason in skipped.items()}
+    indices = np.array(local_indices, dtype=np.int64) * processes + rank
+    reasons = {rank + index * processes: reason for index, reason in skipped.items()}
     outputs = rows.filled()
     if processes > 1:
-        places, outputs, reasons = rows_of_all(places, outputs, reasons, device)
-    if not len(places):
+        indices, outputs, reasons = rows_of_all(indices, outputs, reasons, device)
+    if not len(indices):
         raise UserError(f"{images.place}: expected images, got none that can be read")
     return Embeddings(
         Embedded(*outputs),
-        places,
-        [SkippedImage(images.names[place], reasons[place]) for place in sorted(reasons)],
+        indices,
+        [SkippedImage(images.names[index], reasons[index]) for index in sorted(reasons)],
         len(images) / seconds,
         sha256(),
         sizes_of(distributed.union_over_ranks(sizes)),
@@ -192,11 +192,11 @@ def _require_values(outputs: Tensor, count: int, images: ImageStream, names: Seq
 def _batches(
     images: Iterator[tuple[int, np.ndarray]], batch_size: int
 ) -> Iterator[tuple[list[int], Tensor]]:
-    """Batches of images of one size, with their places."""
+    """Batches of images of one size, with their indices."""
     for _, one_size in groupby(images, key=lambda pair: pair[1].shape):
         while batch := list(islice(one_size, batch_size)):
-            places, pixels = zip(*batch, strict=True)
-            yield list(places), torch.from_numpy(np.stack(pixels))
+            indices, pixels = zip(*batch, strict=True)
+            yield list(indices), torch.from_numpy(np.stack(pixels))
 
 
 def _size(size: tuple[int, ...]) -> str:
@@ -255,7 +255,7 @@ class Rows:
         self.room: list[Tensor] = []
 
     def append(self, outputs: list[Tensor]) -> None:
-        """Appends the rows of one batch."""
+        """Append the rows of one batch."""
         if not self.room:
             self.room = [self._room(output) for output in outputs]
         end = self.filled_rows + len(outputs[0])
@@ -277,40 +277,40 @@ class Rows:
 
 
 def rows_of_all(
-    places: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
+    indices: np.ndarray, outputs: list[Tensor], skipped: dict[int, str], device: torch.device
 ) -> tuple[np.ndarray, list[Tensor], dict[int, str]]:
-    """Gathers the outputs of all processes, in the images' order, on every process.
+    """Gather the outputs of all processes, in the images' order, on every process.
 
     One process at a time broadcasts its rows.
 
     Args:
-        places: the places of this process's images among all.
+        indices: the indices of this process's images among all.
         outputs: the outputs of these images.
-        skipped: the reasons why images were skipped, by place.
+        skipped: the reasons why images were skipped, by index.
         device: the device of this process.
     """
     reports: list[Any] = [None] * torch.distributed.get_world_size()
     shapes = [output.shape[1:] for output in outputs]
-    torch.distributed.all_gather_object(reports, (places, shapes, skipped))
-    all_places = np.concatenate([rank_places for rank_places, *_ in reports])
-    order = np.argsort(all_places)
+    torch.distributed.all_gather_object(reports, (indices, shapes, skipped))
+    all_indices = np.concatenate([rank_indices for rank_indices, *_ in reports])
+    order = np.argsort(all_indices)
     row_of = np.empty_like(order)
     row_of[order] = np.arange(len(order))
-    rows = np.split(row_of, np.cumsum([len(rank_places) for rank_places, *_ in reports])[:-1])
+    rows = np.split(row_of, np.cumsum([len(rank_indices) for rank_indices, *_ in reports])[:-1])
     shapes = next((row_shapes for _, row_shapes, _ in reports if row_shapes), [])
     # NCCL does not transfer between CPUs.
     carrier = device if torch.distributed.get_backend() == "nccl" else torch.device("cpu")
     gathered = [torch.empty(len(order), *shape) for shape in shapes]
     for number, target in enumerate(gathered):
-        for rank, rank_places in enumerate(rows):
-            if 0 in (len(rank_places), *shapes[number]):
+        for rank, rank_indices in enumerate(rows):
+            if 0 in (len(rank_indices), *shapes[number]):
                 continue
             part = (
                 outputs[number].to(carrier)
                 if rank == torch.distributed.get_rank()
-                else torch.empty(len(rank_places), *shapes[number], device=carrier)
+                else torch.empty(len(rank_indices), *shapes[number], device=carrier)
             )
             torch.distributed.broadcast(part, src=rank)
-            target[torch.from_numpy(rank_places)] = part.cpu()
-    reasons = {place: reason for *_, skips in reports for place, reason in skips.items()}
-    return all_places[order], gathered, reasons
+            target[torch.from_numpy(rank_indices)] = part.cpu()
+    reasons = {index: reason for *_, skips in reports for index, reason in skips.items()}
+    return all_indices[order], gathered, reasons

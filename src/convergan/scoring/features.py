@@ -54,7 +54,7 @@ def write_features(
     sha256: str,
     sizes: Sizes | None = None,
 ) -> None:
-    """Writes features and logits as a .npz: whole or not at all, or to a pipe."""
+    """Write features and logits as a .npz: whole or not at all, or to a pipe."""
     with binary_output(path) as file:
         np.savez(
             file,
@@ -67,7 +67,7 @@ def write_features(
 
 
 def is_features(path: Path) -> bool:
-    """Tests whether a file is a .npz as `write_features` writes it."""
+    """Test whether a file is a .npz as `write_features` writes it."""
     if path.suffix != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:
@@ -75,7 +75,7 @@ def is_features(path: Path) -> bool:
 
 
 def read_features(path: Path) -> SavedFeatures:
-    """Reads features that `write_features` or another tool wrote; nothing in the file is executed.
+    """Read features that `write_features` or another tool wrote; nothing in the file is executed.
 
     Raises:
         UserError: the file contains no features.
@@ -113,7 +113,7 @@ def read_features(path: Path) -> SavedFeatures:
 
 
 def features_of_array(place: str, features: np.ndarray) -> SavedFeatures:
-    """Wraps an array [images, features].
+    """Wrap an array [images, features].
 
     Raises:
         UserError: the array has another shape, no floats, no rows, or values that are not finite.

@@ -49,7 +49,7 @@ def write_figures(
     *,
     in_order: bool = False,
 ) -> list[Path]:
-    """Writes the Inception score by number of images, and the histogram of p(y), as SVG.
+    """Write the Inception score by number of images, and the histogram of p(y), as SVG.
 
     Args:
         folder: the folder to write to, which is created if necessary.
@@ -104,7 +104,7 @@ def write_neighbours(
     samples: Sequence[np.ndarray],
     training: Sequence[np.ndarray],
 ) -> None:
-    """Writes a grid of samples, each above its nearest training image.
+    """Write a grid of samples, each above its nearest training image.
 
     All images are uint8 [height, width, channels], of one size.
     """

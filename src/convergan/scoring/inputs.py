@@ -80,7 +80,7 @@ def open_inputs(
     versus: ImageSource | None = None,
     training: ImageSource | None = None,
 ) -> ScoreInputs:
-    """Opens all inputs without reading an image from a file; see `score` for the arguments.
+    """Open all inputs without reading an image from a file; see `score` for the arguments.
 
     Raises:
         UserError: an input does not exist, or a setting applies to none of them.
@@ -104,14 +104,14 @@ def open_inputs(
 
 
 def read_reference(path: Path) -> SavedReference | None:
-    """Reads the statistics in a file; None if it is another kind of file."""
+    """Read the statistics in a file; None if it is another kind of file."""
     if not is_statistics(path):
         return None
     return SavedReference(str(path), *read_statistics(path))
 
 
 def _open(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
-    """Opens images, saved features, or the images that a run's generator draws."""
+    """Open images, saved features, or the images that a run's generator draws."""
     if isinstance(source, np.ndarray | Tensor):
         array: Any = source.numpy(force=True) if isinstance(source, Tensor) else source
         if settings.features:
@@ -129,7 +129,7 @@ def _open(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
 
 
 def _open_scored(source: ImageSource, name: str, settings: ScoreSettings) -> ImageSet:
-    """Opens images to score: the first `settings.count` of those in files, as many as a run draws."""
+    """Open images to score: the first `settings.count` of those in files, as many as a run draws."""
     image_set, count = _open(source, name, settings), settings.count
     # Those of a run have a seed, and the count already.
     if count is None or image_set.seed is not None:
@@ -165,7 +165,7 @@ def _open_reference(source: ImageSource, settings: ScoreSettings) -> ImageSet | 
 
 
 def _statistics_with_images(source: ImageSource, settings: ScoreSettings) -> SavedReference | None:
-    """Reads the statistics of a reference batch of guided-diffusion, which has some of the images too."""
+    """Read the statistics of a reference batch of guided-diffusion, which has some of the images too."""
     if isinstance(source, np.ndarray | Tensor):
         return None
     path = as_path(source, "reference")
@@ -173,7 +173,7 @@ def _statistics_with_images(source: ImageSource, settings: ScoreSettings) -> Sav
 
 
 def _has_images(path: Path, settings: ScoreSettings) -> bool:
-    """Tests whether a file of statistics also has an array of images."""
+    """Test whether a file of statistics also has an array of images."""
     if not is_statistics(path):
         return False
     with reading(path, "a .npz"), zipfile.ZipFile(path) as content:

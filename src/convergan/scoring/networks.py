@@ -27,7 +27,7 @@ def open_embedding(
     precision: Precision,
     progress: Progress | None = None,
 ) -> Embedding:
-    """Opens the classifier of a run, or a module; without a classifier the Inception network.
+    """Open the classifier of a run, or a module; without a classifier the Inception network.
 
     Raises:
         UserError: both weights and a classifier are given, one of them does not exist, or a module is in
@@ -58,7 +58,7 @@ def inception_embedding(
     precision: Precision = "fp32",
     progress: Progress | None = None,
 ) -> Embedding:
-    """Opens the Inception network of 2015 with its public weights; see `load_inception`."""
+    """Open the Inception network of 2015 with its public weights; see `load_inception`."""
     path = find_weights(weights, progress=progress)
     return Embedding(
         load_inception(path),
@@ -76,7 +76,7 @@ def inception_embedding(
 
 
 def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
-    """Opens the classifier of a run.
+    """Open the classifier of a run.
 
     A classifier of digits says more about images of digits than one of ImageNet's classes.
 
@@ -93,7 +93,7 @@ def run_embedding(run: Path, *, precision: Precision = "fp32") -> Embedding:
 
 
 def module_embedding(module: nn.Module, *, precision: Precision = "fp32") -> Embedding:
-    """Wraps a module, on its own device, as `score` takes one; its checksum is that of its tensors.
+    """Wrap a module, on its own device, as `score` takes one; its checksum is that of its tensors.
 
     Raises:
         UserError: the module is in training mode.

@@ -122,7 +122,7 @@ def statistics_sha256(statistics: GaussianStatistics) -> str:
 def require_sets(
     inputs: ScoreInputs, settings: ScoreSettings, metrics: Mapping[MetricName, Metric]
 ) -> None:
-    """Checks that the metrics have the images that they need.
+    """Check that the metrics have the images that they need.
 
     Raises:
         UserError: a reference is missing, of the wrong kind or not used, or there are too few images.
@@ -156,7 +156,7 @@ def require_network(
     settings: ScoreSettings,
     metrics: Mapping[MetricName, Metric],
 ) -> None:
-    """Checks that saved statistics and earlier scores come from the same network and protocol.
+    """Check that saved statistics and earlier scores come from the same network and protocol.
 
     Raises:
         UserError: they do not, or the earlier scores have none of the metrics.
@@ -209,7 +209,7 @@ def require_network(
 
 
 def require_features(reference: SavedReference, features: int | None) -> None:
-    """Checks that statistics have as many features as the network.
+    """Check that statistics have as many features as the network.
 
     Args:
         reference: the statistics.

@@ -35,7 +35,7 @@ def images_of_run(run: Path, count: int, seed: int) -> ImageStream:
 
 
 def draw(run: Path, count: int, *, seed: int = 0) -> Iterator[np.ndarray]:
-    """Draws `count` images from a run's generator: uint8 [batch, height, width, channels].
+    """Draw `count` images from a run's generator: uint8 [batch, height, width, channels].
 
     The same run, seed and device give the same images, whatever the count.
 

@@ -132,7 +132,7 @@ def score_inputs(
     weights: StrPath | None,
     quiet: bool,
 ) -> Scores:
-    """Opens the network and scores inputs that are open already; see `score` for arguments and errors."""
+    """Open the network and score inputs that are open already; see `score` for arguments and errors."""
     # First, as the network may have to be downloaded.
     require_sets(inputs, settings, chosen_metrics(settings, inputs))
     unnamed = classifier is None and weights is None
@@ -164,7 +164,7 @@ def measure(
     settings: ScoreSettings,
     stage: Stage | None = None,
 ) -> Scores:
-    """Scores images with an opened network.
+    """Score images with an opened network.
 
     Args:
         inputs: the images, and the sets to compare them with.
@@ -362,10 +362,10 @@ def _compared_with_earlier(
 
 
 def _nearest(training: ImageSet, embeddings: Embeddings, embedder: _Embedder) -> Neighbours:
-    """Nearest training images; their places are those among all images, unreadable ones included."""
+    """Nearest training images; their indices are those among all images, unreadable ones included."""
     training_embeddings = embedder("training", training)
     with embedder.stage("nearest training images", "images"):
         nearest = nearest_training_images(
             embeddings.images.features, training_embeddings.images.features
         )
-    return replace(nearest, places=torch.from_numpy(training_embeddings.places)[nearest.places])
+    return replace(nearest, indices=torch.from_numpy(training_embeddings.indices)[nearest.indices])

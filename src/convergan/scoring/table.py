@@ -55,7 +55,7 @@ class EarlierScores:
 def print_scores(
     console: Console, estimates: Sequence[Estimate], comparisons: Sequence[Comparison]
 ) -> None:
-    """Prints a table of numbers and intervals, and the methods of the intervals.
+    """Print a table of numbers and intervals, and the methods of the intervals.
 
     With comparisons the table has both numbers, their difference with its interval, and a verdict.
     """
@@ -127,7 +127,7 @@ def scores_as_dict(
 
 
 def read_scores(path: Path) -> EarlierScores:
-    """Reads the numbers in a JSON file of `convergan score`.
+    """Read the numbers in a JSON file of `convergan score`.
 
     Raises:
         UserError: the file does not exist, or is another kind of file.

@@ -10,9 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convergan.statistics.batches import replicates_at_once
-
 REPLICATES = 10_000
+
+_NUMBERS_AT_ONCE = 4_000_000
+"""Size of batches of replicates, so that memory does not grow with their number."""
+
+
+def replicates_at_once(numbers: int) -> int:
+    """Number of replicates, of `numbers` float64 each, that take about 32 MB; at least 1."""
+    return max(1, _NUMBERS_AT_ONCE // numbers)
 
 
 def draw_counts(members: int, replicates: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm, permutation_test, rankdata, spearmanr
 
-from convergan.statistics.batches import replicates_at_once
+from convergan.statistics.bootstrap import replicates_at_once
 from convergan.statistics.intervals import Interval
 from convergan.statistics.levels import LEVEL
 
@@ -36,7 +36,7 @@ class Correlation:
 def rank_correlation(
     first: np.ndarray, second: np.ndarray, rng: np.random.Generator
 ) -> Correlation | None:
-    """Computes Spearman's correlation of two numbers of each of n things.
+    """Compute Spearman's correlation of two numbers of each of n things.
 
     The p-value comes from all permutations up to n = 7, from 10,000 random ones below n = 500, and from
     Student's t from there on. The interval is Fisher's, with the standard error

@@ -28,7 +28,7 @@ class Equivalence:
 
 
 def equivalence(estimate: Student, expected: float, margin: float) -> Equivalence:
-    """Tests whether a number is within a margin of an expected one (TOST: Schuirmann 1987; Lakens 2017).
+    """Test whether a number is within a margin of an expected one (TOST: Schuirmann 1987; Lakens 2017).
 
     The tests must reject both "at most `expected` - `margin`" and "at least `expected` + `margin`"; p is the
     larger of their p-values.

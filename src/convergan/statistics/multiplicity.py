@@ -6,7 +6,7 @@ import numpy as np
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Adjusts the p-values of several tests by Holm's method.
+    """Adjust the p-values of several tests by Holm's method.
 
     With adjusted p-values, the probability of any false finding among all tests is at most that of one test.
     The i-th smallest of m p-values becomes the largest of (m - j + 1) p_(j) over j up to i, at most 1.
@@ -27,7 +27,7 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjusts the known p-values as `holm` does; None stands for a test that was not made, and stays None."""
+    """Adjust the known p-values as `holm` does; None stands for a test that was not made, and stays None."""
     corrected = iter(
         holm(np.array([p_value for p_value in p_values if p_value is not None])).tolist()
     )

@@ -15,7 +15,7 @@ from convergan.progress_bar import progress_bar
 from convergan.ranges import Checked, Seed
 from convergan.study.design.plan import CONTROL, Plan
 from convergan.study_commands.planning import Power, ShowPlan, power_line
-from convergan.study_commands.planning import Study as _Study
+from convergan.study_commands.planning import StudyArgument as _Study
 
 
 def require_extra() -> None:
@@ -207,10 +207,8 @@ class DryRun(Checked):
             for number in range(self.participants):
                 left += not run_bot(database).finished
                 progress(number + 1, self.participants)
-        line = f"{database}: {self.participants} SIMULATED participants"
-        if left:
-            line += f", of whom {left} left half-way, as people do: the report is without them"
-        print(printable(line))
+        leavers = f", of whom {left} left half-way, as people do, and do not count" if left else ""
+        print(printable(f"{database}: {self.participants} SIMULATED participants{leavers}"))
 
 
 @dataclass(kw_only=True)

@@ -16,7 +16,7 @@ _PAPERS_DIFFERENCE = round(0.787 - 0.714, 3)
 _LARGE_DIFFERENCE = 0.8
 """A large difference by Cohen's convention, in standard deviations between participants."""
 
-Study = Annotated[Positional[str], arg(metavar="STUDY")]
+StudyArgument = Annotated[Positional[str], arg(metavar="STUDY")]
 
 
 def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
@@ -47,7 +47,7 @@ def power_line(plan: Plan, arms: int = 2, images: int = 500) -> str:
 class ShowPlan(Checked):
     """Print the frozen plan of a study, as JSON or as a preregistration."""
 
-    study: Study
+    study: StudyArgument
     """Database of the study: a file, or postgresql://user@host/name."""
 
     markdown: bool = False

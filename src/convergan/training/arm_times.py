@@ -8,7 +8,7 @@ from convergan.recipes.arms import BASELINE, FROZEN, own_arm
 from convergan.recipes.settings import Recipe
 
 CLASSIFICATIONS = 2
-"""Classifications of each test image in an epoch: by averaged and by raw weights."""
+"""Classifications of each test image in an epoch: by EMA weights and by raw weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

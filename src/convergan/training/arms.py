@@ -8,7 +8,7 @@ from convergan.distributed import broadcast_object
 from convergan.recipes.arms import arm_names, own_arm
 from convergan.training.choice import chosen_arm
 from convergan.training.loop import Fitted
-from convergan.training.outcome import ArmOutcome, Outcome, outcomes_on
+from convergan.training.outcome import ArmOutcome, SplitOutcome, outcomes_on
 from convergan.training.preparation import Preparation
 from convergan.training.trainer import Trainer
 from convergan.training.trainings import (
@@ -27,7 +27,7 @@ class Trained:
     """The training whose networks are saved."""
 
     fitted: Fitted
-    outcomes: list[Outcome]
+    outcomes: list[SplitOutcome]
     """Outcomes of the saved classifier on test images or, with folds, of the classifiers of the folds."""
 
     seconds: float
@@ -41,7 +41,7 @@ def train_folds(trainer: Trainer, preparation: Preparation) -> Trained:
     """Train the folds, if any, then the result on all labels."""
     *folds, result = trainings_of(preparation)
     seconds = 0.0
-    outcomes: list[Outcome] = []
+    outcomes: list[SplitOutcome] = []
     for number, training in enumerate(folds):
         fitted = trainer.fit(training, number, trainer.folder.fold(training.fold))
         seconds += fitted.train_seconds
@@ -61,7 +61,7 @@ def train_folds(trainer: Trainer, preparation: Preparation) -> Trained:
 class _HeldOut:
     """The outcome of the trainings of an arm with held-out labels."""
 
-    outcomes: list[Outcome]
+    outcomes: list[SplitOutcome]
     seconds: float = 0.0
 
     @property
@@ -91,7 +91,7 @@ def train_arms(trainer: Trainer, preparation: Preparation) -> Trained:
     # Weights are the same on all ranks, except perhaps for the last digits on different devices.
     saved = broadcast_object(saved)
     has_test = preparation.data.test is not None
-    results: dict[str, tuple[Training, Fitted, list[Outcome]]] = {}
+    results: dict[str, tuple[Training, Fitted, list[SplitOutcome]]] = {}
     for name in names if has_test else (saved,):
         training = result_training(preparation, name)
         part = trainer.folder if name == saved else trainer.folder.arm(name)
@@ -131,6 +131,6 @@ def _steps(preparation: Preparation, arm: str) -> int:
     return held_out_trainings(preparation, arm)[0].steps
 
 
-def _outcomes(trainer: Trainer, training: Training, fitted: Fitted) -> list[Outcome]:
+def _outcomes(trainer: Trainer, training: Training, fitted: Fitted) -> list[SplitOutcome]:
     resident_bytes = training.recipe.data.resident_bytes
     return outcomes_on(training.split.test, fitted, trainer.device, resident_bytes)

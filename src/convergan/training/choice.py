@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 
 from convergan.recipes.arms import BASELINE
-from convergan.runs.results import ArmComparison, Interval
+from convergan.runs.results import ArmComparison, RateInterval
 from convergan.statistics.intervals import wilson
 from convergan.statistics.levels import LEVEL
 from convergan.statistics.multiplicity import holm
@@ -89,7 +89,7 @@ class IntervalMethod:
             return "Wilson, 95 %"
         return f"Wilson, 95 % for the {self.arms} arms together (Šidák)"
 
-    def __call__(self, errors: int, size: int) -> Interval:
+    def __call__(self, errors: int, size: int) -> RateInterval:
         """The interval of errors / size.
 
         If the labels that estimate the error rates have also chosen among the arms, the chosen arm looks
@@ -98,4 +98,4 @@ class IntervalMethod:
 
         Source: Šidák, Journal of the American Statistical Association 62 (1967), 626-633.
         """
-        return Interval(*wilson(errors, size, LEVEL ** (1 / self.arms)))
+        return RateInterval(*wilson(errors, size, LEVEL ** (1 / self.arms)))

@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from convergan.networks.build import build_discriminator, build_generator
 from convergan.networks.classification import batch_size
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.interface import Discriminator, Generator
 from convergan.networks.layers import LARGEST_MAPS_BYTES, ImageByImage
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.networks.module import taking_images
 from convergan.networks.noise import BANK_SIZE
 from convergan.networks.pretrained import PretrainedDiscriminator
@@ -47,7 +47,7 @@ class Cost:
     """The cost of training for one process on its device."""
 
     memory_bytes: int
-    """Peak memory without the images: weights, gradients, optimizer states and averages of all players, and
+    """Peak memory without the images: weights, gradients, optimizer states and EMAs of all players, and
     the activations of the largest step."""
 
     step_operations: float
@@ -192,13 +192,13 @@ def _on_fake_tensors(
 def _fixed_bytes(recipe: Recipe, image_shape: tuple[int, int, int], outputs: int) -> int:
     """Bytes of all players, which do not depend on the batch size."""
     discriminator = build_discriminator(recipe.networks, image_shape, outputs)
-    total = _player_bytes(recipe, "discriminator", discriminator, averaged=True)
+    total = _player_bytes(recipe, "discriminator", discriminator, with_ema=True)
     if "generator" in losses_of(recipe.objective):
         generator = build_generator(recipe.networks, image_shape)
-        averaged = recipe.optimizer.generator_averaging_rate < 1
-        total += _player_bytes(recipe, "generator", generator, averaged=averaged)
+        with_ema = recipe.optimizer.generator_averaging_rate < 1
+        total += _player_bytes(recipe, "generator", generator, with_ema=with_ema)
     if recipe.baseline:
-        total += _player_bytes(recipe, "baseline", discriminator, averaged=True)
+        total += _player_bytes(recipe, "baseline", discriminator, with_ema=True)
     return total
 
 
@@ -375,9 +375,9 @@ class _LargestMap(TorchDispatchMode):
         return result
 
 
-def _player_bytes(recipe: Recipe, player: str, network: nn.Module, *, averaged: bool) -> int:
-    """Bytes of a player's weights, gradients, Adam moments and, if it has them, averages and history."""
+def _player_bytes(recipe: Recipe, player: str, network: nn.Module, *, with_ema: bool) -> int:
+    """Bytes of a player's weights, gradients, Adam moments and, if it has them, EMA and history."""
     total = sum(t.nbytes for t in (*network.parameters(), *network.buffers()))
     trained = sum(weight.nbytes for weight in network.parameters() if weight.requires_grad)
     copies = 3 + losses_of(recipe.objective)[player].has_history
-    return total * (2 if averaged else 1) + trained * copies
+    return total * (2 if with_ema else 1) + trained * copies

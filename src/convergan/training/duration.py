@@ -43,7 +43,7 @@ def _seconds(device: torch.device, preparation: Preparation, console: Console) -
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    preparation, costs = planned(device, preparation, say, rehearsed=True)
+    preparation, costs = planned(device, preparation, say, always_timed=True)
     if preparation.recipe.minutes is not None:
         return 60 * preparation.recipe.minutes
     return sum(

@@ -30,7 +30,7 @@ from convergan.runs.results import ArmResult, Results, write_results
 from convergan.training.arms import Trained
 from convergan.training.ensemble import Member
 from convergan.training.health import can_be_judged
-from convergan.training.outcome import ArmOutcome, Outcome, extremes, worth_labelling
+from convergan.training.outcome import ArmOutcome, SplitOutcome, extremes, worth_labelling
 from convergan.training.preparation import Preparation, image_shape
 from convergan.training.samples import fixed_samples
 from convergan.training.summary import data_rows
@@ -275,7 +275,7 @@ def _disagreements(arms: list[ArmOutcome], classes: tuple[str, ...]) -> Disagree
     outcomes = arms[0].tested
     first = np.cumsum([0, *(len(outcome.labels) for outcome in outcomes)])
 
-    def place(index: int) -> tuple[Outcome, int]:
+    def place(index: int) -> tuple[SplitOutcome, int]:
         number = int(np.searchsorted(first, index, side="right")) - 1
         return outcomes[number], index - int(first[number])
 

@@ -76,7 +76,7 @@ class LossWatch:
         self._count = 0
         if bool(torch.isfinite(losses).all()):
             return None
-        row, column = (int(place) for place in (~torch.isfinite(losses)).nonzero()[0])
+        row, column = (int(index) for index in (~torch.isfinite(losses)).nonzero()[0])
         return NotFinite(self._first_step + row, self.names[column], float(losses[row, column]))
 
 

@@ -76,7 +76,7 @@ class JointGame:
         if self._baselines is not None:
             baseline_parts = self._baseline_step(self._baselines, turns, inputs)
         results: list[StepResult] = []
-        for place, turn in enumerate(turns):
+        for index, turn in enumerate(turns):
             parts = {
                 f"{name}/{part}": value
                 for name, player_parts in (
@@ -84,9 +84,9 @@ class JointGame:
                     ("generator", generator_parts),
                     ("baseline", baseline_parts),
                 )
-                for part, value in player_parts[place].items()
+                for part, value in player_parts[index].items()
             }
-            results.append((parts, turn.game.scores(outputs[place])))
+            results.append((parts, turn.game.scores(outputs[index])))
         return results
 
     def _discriminator_step(

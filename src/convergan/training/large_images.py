@@ -3,12 +3,11 @@
 import numpy as np
 import torch
 
-from convergan.data.headers import first_size
+from convergan.data.encoded_source import Source
 from convergan.data.image_set import UNLABELLED
-from convergan.data.sensible_size import sensible_size_px
+from convergan.data.image_sizes import first_size, sensible_size_px
 from convergan.data.splits import number_of_folds
 from convergan.data.training_data import TrainingData
-from convergan.data.undecoded import Source
 from convergan.distributed import ranks
 from convergan.errors import UserError
 from convergan.page.words import approximate_duration

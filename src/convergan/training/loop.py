@@ -35,7 +35,7 @@ from convergan.training.step import Game, Parts
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """The outcome of a training: networks with the averaged weights of the last epoch, or of the best by
+    """The outcome of a training: networks with the EMA weights of the last epoch, or of the best by
     validation.
     """
 
@@ -104,14 +104,14 @@ def course(
         recipe: all settings.
         data: the images, and the labels to learn from.
         checkpoints: folder for checkpoints; without one, none are written.
-        observer: observer of each step and each epoch.
+        observer: callbacks after each step and each epoch.
         options: options of checkpoints, stopping and divergence.
 
     Raises:
         Interrupted: a stop was requested; a checkpoint has been written, if there is a folder for it.
         UserError: a loss or a weight is not finite, and rolling back, if on, did not help.
     """
-    # 1. Images on the device; players, their losses, optimizers and averages.
+    # 1. Images on the device; players, their losses, optimizers and EMAs.
     observer, options = observer or Silent(), options or LoopOptions()
     total_steps = steps_in_all(recipe, len(data.unlabelled))
     images = DeviceImages(data.images, device, resident_bytes=recipe.data.resident_bytes)

@@ -1,4 +1,4 @@
-"""Observers of the training loop."""
+"""Callbacks of the training loop: an observer is called with each step and each epoch."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,7 +8,7 @@ from convergan.training.player import Player
 
 
 class Observer(Protocol):
-    """Observer of the loop, which cannot influence it: nothing that it counts on test images comes back."""
+    """Callbacks of the loop, which cannot influence it: nothing that they count on test images comes back."""
 
     def steps_done(self, done: int, total: int) -> None:
         """Receive the number of steps done, and of all steps of the training."""
@@ -21,7 +21,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that does nothing."""
+    """Callbacks that do nothing."""
 
     def steps_done(self, done: int, total: int) -> None:
         """See `Observer`."""

@@ -16,7 +16,7 @@ from convergan.errors import printable
 from convergan.networks.ensemble import averaged_logits
 from convergan.recipes.arms import BASELINE
 from convergan.report.inputs import Prediction
-from convergan.runs.results import ArmResult, Interval, Results
+from convergan.runs.results import ArmResult, RateInterval, Results
 from convergan.statistics.intervals import wilson
 from convergan.training.choice import IntervalMethod, compared
 from convergan.training.classify import classify
@@ -34,7 +34,7 @@ MOST_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class SplitOutcome:
     """The outputs of the trained classifiers for the test images of one split."""
 
     test_set: TestSet
@@ -90,7 +90,7 @@ class Outcome:
 
 def outcomes_on(
     test_set: TestSet | None, fitted: Fitted, device: torch.device, resident_bytes: int
-) -> list[Outcome]:
+) -> list[SplitOutcome]:
     """The outcome on a test set, after training; empty if there is no test set."""
     if test_set is None:
         return []
@@ -98,7 +98,7 @@ def outcomes_on(
     indices = np.arange(len(test_set))
     baseline = fitted.baseline
     return [
-        Outcome(
+        SplitOutcome(
             test_set=test_set,
             logits=classify(fitted.discriminator, images, indices),
             baseline_logits=None if baseline is None else classify(baseline, images, indices),
@@ -106,17 +106,17 @@ def outcomes_on(
     ]
 
 
-def averaged_outcome(members: Sequence[Outcome]) -> Outcome:
+def averaged_outcome(members: Sequence[SplitOutcome]) -> SplitOutcome:
     """The outcome of an ensemble that averages the members, and of one that averages their baselines."""
     baselines = [member.baseline_logits for member in members if member.baseline_logits is not None]
-    return Outcome(
+    return SplitOutcome(
         test_set=members[0].test_set,
         logits=averaged_logits([member.logits for member in members]),
         baseline_logits=averaged_logits(baselines) if baselines else None,
     )
 
 
-def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
+def tested(results: Results, outcomes: list[SplitOutcome], folds: int) -> Results:
     """The results with errors and comparisons on the test images, over all folds if there are several."""
     if not outcomes:
         return results
@@ -128,7 +128,7 @@ def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
         test_size=size,
         test_errors=errors,
         test_error_rate=errors / size,
-        test_interval=Interval(*wilson(errors, size)),
+        test_interval=RateInterval(*wilson(errors, size)),
     )
     baseline_outcomes = [o.baseline_wrong for o in outcomes if o.baseline_wrong is not None]
     if not baseline_outcomes:
@@ -140,7 +140,7 @@ def tested(results: Results, outcomes: list[Outcome], folds: int) -> Results:
         results,
         baseline_test_errors=baseline_errors,
         baseline_test_error_rate=baseline_errors / size,
-        baseline_test_interval=Interval(*wilson(baseline_errors, size)),
+        baseline_test_interval=RateInterval(*wilson(baseline_errors, size)),
         decision=comparison.decision,
         p_value=comparison.p_value,
     )
@@ -156,7 +156,7 @@ class ArmOutcome:
     """Duration of the training on all labels if there is a test set, otherwise of the trainings with held-out
     labels."""
 
-    tested: list[Outcome]
+    tested: list[SplitOutcome]
     """Outcomes on the test set or, if there is none, on the held-out labelled images."""
 
     tested_on_held_out: bool
@@ -228,7 +228,7 @@ def with_arms(results: Results, arms: Sequence[ArmOutcome], *, saved: str | None
 
 
 def extremes(
-    outcomes: list[Outcome], classes: tuple[str, ...]
+    outcomes: list[SplitOutcome], classes: tuple[str, ...]
 ) -> tuple[list[Prediction], list[Prediction]]:
     """The most and the least certain predictions on all test images: each at most half of them, and none that
     is less than `SURE` among the most certain.
@@ -283,13 +283,13 @@ def worth_labelling(
     confidence, predicted = (part.cpu().numpy() for part in probabilities.max(dim=1))
     predictions = [
         Prediction(
-            image=data.train.images[looked_at[place]],
-            name=data.train.names[looked_at[place]],
-            predicted=data.classes[predicted[place]],
+            image=data.train.images[looked_at[index]],
+            name=data.train.names[looked_at[index]],
+            predicted=data.classes[predicted[index]],
             label=None,
-            confidence=float(confidence[place]),
+            confidence=float(confidence[index]),
         )
-        for place in np.argsort(confidence, kind="stable")[:REPORT_PREDICTIONS]
+        for index in np.argsort(confidence, kind="stable")[:REPORT_PREDICTIONS]
     ]
     pool = f"the {len(unlabelled):,} training images without a label"
     if len(looked_at) < len(unlabelled):

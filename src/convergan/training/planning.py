@@ -57,7 +57,7 @@ def planned(
     preparation: Preparation,
     say: Callable[[str], None],
     *,
-    rehearsed: bool = False,
+    always_timed: bool = False,
 ) -> tuple[Preparation, dict[str, ArmCost]]:
     """The preparation with the steps of each arm in its recipe, and the measured durations.
 
@@ -68,13 +68,13 @@ def planned(
         device: device to train on.
         preparation: images and recipe.
         say: function that is called with each line of the plan, on every rank.
-        rehearsed: time the steps even if the recipe has a plan, to estimate the duration.
+        always_timed: time the steps even if the recipe has a plan, to estimate the duration.
 
     Raises:
         UserError: the minutes are too few.
     """
     recipe = preparation.recipe
-    if not has_arms(recipe) or (is_planned(recipe) and not rehearsed):
+    if not has_arms(recipe) or (is_planned(recipe) and not always_timed):
         return preparation, {}
     start = time.monotonic()
     names = arm_names(recipe)

@@ -1,4 +1,4 @@
-"""A player: a network, its optimizer, and the average and history of its weights."""
+"""A player: a network, its optimizer, and the EMA and history of its weights."""
 
 from typing import Any, Generic, TypeVar
 
@@ -23,7 +23,7 @@ NetworkT = TypeVar("NetworkT", bound=Discriminator | Generator)
 class Player(Generic[NetworkT]):
     """One side of the game: a network that takes steps at `rate` times a given learning rate.
 
-    If `averaged`, the player has an EMA of its weights. An `averaging_rate` replaces that of the settings,
+    If `with_ema`, the player has an EMA of its weights. An `averaging_rate` replaces that of the settings,
     and the EMA then starts from the weights. `network` is the module itself, `local` the same, compiled if
     the recipe says so, and `wrapped` the module that also averages gradients over several ranks.
     """
@@ -35,7 +35,7 @@ class Player(Generic[NetworkT]):
         settings: OptimizerSettings,
         hardware: HardwareSettings,
         *,
-        averaged: bool,
+        with_ema: bool,
         with_history: bool,
         rate: float = 1.0,
         averaging_rate: float | None = None,
@@ -45,42 +45,42 @@ class Player(Generic[NetworkT]):
         self.local = compiled(self.network, hardware, device)
         self.settings, self.rate = settings, rate
         self.averaging_rate = settings.averaging_rate if averaging_rate is None else averaging_rate
-        self.averages_from_zero = averaging_rate is None and settings.averaging_start == "zero"
+        self.ema_from_zero = averaging_rate is None and settings.averaging_start == "zero"
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
         parallel = data_parallel(self.network, device)
         self.wrapped = (
             self.local if parallel is self.network else compiled(parallel, hardware, device)
         )
         self.optimizer = build_optimizer(self.trained, settings, device)
-        self.average = AveragedModel(self.network) if averaged else None
-        if self.average is not None and self.averages_from_zero:
+        self.ema = AveragedModel(self.network) if with_ema else None
+        if self.ema is not None and self.ema_from_zero:
             with torch.no_grad():
-                torch._foreach_zero_([*self.average.module.parameters()])
+                torch._foreach_zero_([*self.ema.module.parameters()])
             # The first update is then like the others, and does not copy the weights.
-            self.average.n_averaged.fill_(1)
+            self.ema.n_averaged.fill_(1)
         self.history = HistoricalAveraging(self.network) if with_history else None
 
     def step(self, loss: Tensor, learning_rate: float) -> None:
-        """Update the weights by the gradient of `loss`, then the averages."""
+        """Update the weights by the gradient of `loss`, then the EMA."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.move(learning_rate)
 
     def move(self, learning_rate: float) -> None:
-        """Update the weights by their gradients, then the averages. An average that starts from zero is
+        """Update the weights by their gradients, then the EMA. An EMA that starts from zero is
         updated before the weights.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * learning_rate
-        if self.average is not None and self.averages_from_zero:
-            self._update_average()
+        if self.ema is not None and self.ema_from_zero:
+            self._update_ema()
         self.optimizer.step()
         if ranks() > 1 and isinstance(self.network, ModuleDiscriminator):
             share_buffers(_other_buffers(self.network))
         if self.history is not None:
             self.history.update()
-        if self.average is not None and not self.averages_from_zero:
-            self._update_average()
+        if self.ema is not None and not self.ema_from_zero:
+            self._update_ema()
 
     def is_finite(self) -> bool:
         """True if all trained weights are finite. A finite loss may have a gradient that is not."""
@@ -88,15 +88,15 @@ class Player(Generic[NetworkT]):
 
     @property
     def tested(self) -> NetworkT:
-        """The network that is tested: the averaged one if there is one."""
-        return self.network if self.average is None else self.average.module  # type: ignore[return-value]
+        """The network that is tested: that of the EMA weights if there are any."""
+        return self.network if self.ema is None else self.ema.module  # type: ignore[return-value]
 
     def state_dict(self) -> dict[str, Any]:
         """The state on which later steps depend."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
+            "average": None if self.ema is None else self.ema.state_dict(),
             "history": None if self.history is None else self.history.state_dict(),
         }
 
@@ -109,43 +109,43 @@ class Player(Generic[NetworkT]):
             for name, moment in moments.items():
                 if moment.shape == weight.shape:
                     moments[name] = torch.empty_like(weight).copy_(moment)
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["average"])
         if self.history is not None:
             self.history.load_state_dict(state["history"])
 
     @torch.no_grad()
-    def _update_average(self) -> None:
-        """Move the averages of the weights and of the running statistics by rate (network - average).
+    def _update_ema(self) -> None:
+        """Move the EMA of the weights and of the running statistics by rate (network - EMA).
 
         This replaces `AveragedModel.update_parameters`, which makes a GPU wait for the number of updates.
         """
-        assert self.average is not None
-        network, averaged, rate = self.network, self.average.module, self._averaging_rate()
+        assert self.ema is not None
+        network, averaged, rate = self.network, self.ema.module, self._averaging_rate()
         current, averages = map(_running_statistics, (network, averaged))
         moved = [
             average.lerp(statistic, rate)
             for average, statistic in zip(averages, current, strict=True)
         ]
         weights: list[Tensor] = [*network.parameters()]
-        average_weights: list[Tensor] = [*averaged.parameters()]
-        if self.average.n_averaged == 0:
-            torch._foreach_copy_(average_weights, weights)
+        ema_weights: list[Tensor] = [*averaged.parameters()]
+        if self.ema.n_averaged == 0:
+            torch._foreach_copy_(ema_weights, weights)
         else:
-            rate = self.averaging_rate if self.averages_from_zero else rate
-            torch._foreach_lerp_(average_weights, weights, rate)
+            rate = self.averaging_rate if self.ema_from_zero else rate
+            torch._foreach_lerp_(ema_weights, weights, rate)
         # Other buffers are copied from the network.
         for average, buffer in zip(averaged.buffers(), network.buffers(), strict=True):
             average.copy_(buffer)
         for average, statistic in zip(averages, moved, strict=True):
             average.copy_(statistic)
-        self.average.n_averaged += 1
+        self.ema.n_averaged += 1
 
     def _averaging_rate(self) -> float:
-        """The averaging rate whose horizon is a share of the steps so far, or the final rate if that is
-        larger.
+        """The update rate of the EMA whose horizon is a share of the steps so far, or, if that is larger, the
+        final rate.
         """
-        steps_averaged = int(self.average.n_averaged)  # type: ignore[union-attr]
+        steps_averaged = int(self.ema.n_averaged)  # type: ignore[union-attr]
         horizon = 1 / (self.settings.averaging_horizon * (steps_averaged + 1))
         return min(1.0, max(self.averaging_rate, horizon))
 

@@ -70,7 +70,7 @@ def build_players(
             network,
             settings,
             recipe.hardware,
-            averaged=not is_generator or settings.generator_averaging_rate < 1,
+            with_ema=not is_generator or settings.generator_averaging_rate < 1,
             averaging_rate=settings.generator_averaging_rate if is_generator else None,
             with_history=losses[name].has_history,
             rate=settings.generator_rate if is_generator else 1.0,

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from convergan.data.headers import first_size
+from convergan.data.encoded_source import Source
 from convergan.data.image_set import UNLABELLED, DataSet
+from convergan.data.image_sizes import first_size
 from convergan.data.source import open_data_set
 from convergan.data.splits import (
     Split,
@@ -21,7 +22,6 @@ from convergan.data.splits import (
     draw_split,
     number_of_folds,
 )
-from convergan.data.undecoded import Source
 from convergan.distributed import rank
 from convergan.errors import UserError, one_line
 from convergan.networks.build import build_discriminator, build_generator, without_memory

@@ -155,11 +155,11 @@ class RunProgress:
         self._told_time, self._told_slow = plan_printed, False
         self._start = time.monotonic()
 
-    def training(self, number: int, entry: ProgressEntry | None = None) -> "Progress":
+    def training(self, number: int, entry: ProgressEntry | None = None) -> "TrainingProgress":
         """The progress of training `number`, counted from 0, whose expected entry `entry` replaces."""
         if entry is not None:
             self._trainings[number] = entry
-        return Progress(self, number, self._trainings[number])
+        return TrainingProgress(self, number, self._trainings[number])
 
     def tell_time(self, *, resumed: bool) -> None:
         """Print the estimated time of all remaining trainings at the end of an epoch: once, unless it was
@@ -203,7 +203,7 @@ class _BarAboveNumbers(Bar):
             yield Text(task.fields["numbers"], no_wrap=True, overflow="ellipsis")
 
 
-class Progress:
+class TrainingProgress:
     """Progress of one training: losses, errors, seconds per epoch, and the remaining time of the whole run.
 
     A terminal that closes does not end the training.
@@ -226,7 +226,7 @@ class Progress:
             self._describe(0), total=None, speed="", left="", numbers=""
         )
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "TrainingProgress":
         self._bar.start()
         return self
 

@@ -1,4 +1,4 @@
-"""Observer of a run: it counts test errors, writes metrics.jsonl and sample grids, and shows the progress."""
+"""Callbacks of a run: they count test errors, write metrics.jsonl and sample grids, and show progress."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +27,7 @@ GRIDS = 10
 
 
 class Display(Protocol):
-    """Display of one training; see `Progress`."""
+    """Display of one training; see `TrainingProgress`."""
 
     def begins_after(self, epochs_done: int) -> None:
         """Show that the training begins, or is resumed."""
@@ -43,7 +43,7 @@ class Display(Protocol):
 
 
 class Recorder:
-    """Observer that records a run. Test images are used only here, and after training."""
+    """Callbacks that record a run. Test images are used only here, and after training."""
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Runs: from a recipe to a finished run folder with data, folds, training, verdict, model and report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TypeVar
@@ -15,25 +15,15 @@ from convergan.networks.module import Factory, with_module
 from convergan.paths import StrPath, as_path
 from convergan.progress_bar import progress_bar
 from convergan.recipes.arms import has_arms, with_plan_of
-from convergan.recipes.files import read_recipe, recipe_sha256
-from convergan.recipes.members import is_ensemble, member_recipes
+from convergan.recipes.files import read_recipe
+from convergan.recipes.members import is_ensemble
 from convergan.recipes.presets import as_recipe
 from convergan.recipes.settings import Recipe
 from convergan.runs.claim import claimed
 from convergan.runs.folder import RunFolder
-from convergan.runs.provenance import git_commit
 from convergan.runs.results import Results
 from convergan.terminal import standard_console
-from convergan.training.arms import train_arms, train_folds
 from convergan.training.computation import computation_sentence
-from convergan.training.ensemble import (
-    Member,
-    ensemble_of,
-    finished_member,
-    is_complete,
-    with_members,
-)
-from convergan.training.finish import write_end, write_ensemble_end
 from convergan.training.large_images import require_size
 from convergan.training.launch import (
     from_rank_zero,
@@ -42,16 +32,14 @@ from convergan.training.launch import (
     on_rank_zero,
     wait_less,
 )
-from convergan.training.manifest import write_manifest
 from convergan.training.options import RunOptions as RunOptions
 from convergan.training.planning import planned
 from convergan.training.preparation import Preparation, prepare, require_same_images
 from convergan.training.progress import RunProgress, print_verdict
-from convergan.training.results import results_of
-from convergan.training.signals import end_if_asked, stop_on_signals, terminated_by_signals
-from convergan.training.summary import rehearsal_lines, summary_lines
+from convergan.training.run_models import begin, origin_of, run_members, run_single
+from convergan.training.signals import end_if_asked, terminated_by_signals
+from convergan.training.summary import dry_run_lines, summary_lines
 from convergan.training.tensorboard import require_tensorboard
-from convergan.training.together import train_together, trains_together
 from convergan.training.trainer import Trainer, progress_entry
 from convergan.training.trainings import players_of, step_costs_of, trainings_of
 from convergan.training.trial import step_seconds
@@ -113,7 +101,7 @@ def rehearse(
     options: RunOptions | None = None,
     console: Console | None = None,
 ) -> None:
-    """Prepare a training as `train` does, and print the memory and the time that it would need.
+    """Prepare a training as `train` does, and print the memory and the time that it would need: a dry run.
 
     The images are decoded into the cache and a few steps are timed. Nothing is trained or written otherwise.
 
@@ -129,7 +117,7 @@ def rehearse(
         10 classes: ...
     """
     request = _Request(recipe, data, options, console, network, features)
-    _launched(lambda device: _rehearse(device, request), request.recipe)
+    _launched(lambda device: _dry_run(device, request), request.recipe)
 
 
 ResultT = TypeVar("ResultT")
@@ -227,13 +215,13 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
         elif has_arms(begun):
             recipe = with_plan_of(preparation.recipe, begun)
             preparation = replace(preparation, recipe=recipe)
-        on_rank_zero(lambda: _begin(folder, preparation, device, options, costs))
+        on_rank_zero(lambda: begin(folder, preparation, device, options, costs))
         results = from_rank_zero(folder.read_results)
         if results is None:
             if begun is not None:
                 _say_what_was_read(device, preparation, console)
             if is_ensemble(preparation.recipe):
-                results = _run_members(device, folder, preparation, request)
+                results = run_members(device, folder, preparation, options, console)
             else:
                 results = _run(device, folder, preparation, request, is_new=begun is None)
     if rank() == 0:
@@ -241,17 +229,17 @@ def _train(device: torch.device, folder: RunFolder, request: _Request) -> Result
     return results
 
 
-def _rehearse(device: torch.device, request: _Request) -> None:
+def _dry_run(device: torch.device, request: _Request) -> None:
     console = request.console
     preparation = _prepared(device, request)
     _say_what_was_read(device, preparation, console)
     if has_arms(preparation.recipe):
-        preparation, _ = planned(device, preparation, _printer(console), rehearsed=True)
+        preparation, _ = planned(device, preparation, _printer(console), always_timed=True)
         seconds = None
     else:
         seconds = step_seconds(device, preparation.recipe, preparation.split.training)
     say = _printer(console)
-    for line in rehearsal_lines(preparation, seconds, device, ranks()):
+    for line in dry_run_lines(preparation, seconds, device, ranks()):
         say(line)
 
 
@@ -268,18 +256,6 @@ def _printer(console: Console) -> Callable[[str], None]:
 def _begun(folder: RunFolder) -> Recipe | None:
     """The recipe of the run in a folder; None if no run has begun there."""
     return read_recipe(folder.recipe) if folder.recipe.exists() else None
-
-
-def _begin(
-    folder: RunFolder,
-    preparation: Preparation,
-    device: torch.device,
-    options: RunOptions,
-    costs: Mapping[str, float],
-) -> None:
-    folder.begin(preparation.recipe, resume=options.resume)
-    if not folder.results.exists():
-        write_manifest(folder, preparation, device, costs)
 
 
 def _run(
@@ -301,114 +277,11 @@ def _run(
         device=device,
         folder=folder,
         options=request.options,
-        origin=_origin(preparation),
+        origin=origin_of(preparation),
         progress=RunProgress(
             request.console, entries, planned=planned, plan_printed=planned and is_new
         ),
         step_seconds=step_costs,
         stop_requested=lambda: False,
     )
-    return _run_single(trainer, folder, preparation).results
-
-
-def _run_single(trainer: Trainer, folder: RunFolder, preparation: Preparation) -> Member:
-    """Train one model into its folder, or read it if it is finished."""
-    # The commit of the code that runs, even if there are new commits before it ends.
-    commit = git_commit()
-    device = trainer.device
-    with stop_on_signals() as stop_requested:
-        trainer.stop_requested = stop_requested
-        train_all = train_arms if has_arms(preparation.recipe) else train_folds
-        trained = train_all(trainer, preparation)
-    results = from_rank_zero(folder.read_results)
-    if results is None:
-        results = results_of(preparation, trained, device, commit)
-        on_rank_zero(
-            lambda: write_end(
-                folder, preparation, trained, results, device=device, origin=trainer.origin
-            )
-        )
-    return Member(folder=folder, results=results, trained=trained)
-
-
-def _run_members(
-    device: torch.device, folder: RunFolder, preparation: Preparation, request: _Request
-) -> Results:
-    """Train the members of an ensemble, each in its run folder; write the model and results of all."""
-    commit = git_commit()
-    # The ensemble's folder has been claimed: the members in it may be continued.
-    options = replace(request.options, resume=True)
-    recipes = member_recipes(preparation.recipe)
-    preparations = [replace(preparation, recipe=recipe) for recipe in recipes]
-    folders = [folder.member(member.recipe.seed) for member in preparations]
-    # Ranks on other machines may not see the models; they are sent checkpoints.
-    are_complete = (
-        [*map(is_complete, folders, preparations)] if ranks() == 1 else [False] * len(folders)
-    )
-    jointly = trains_together(preparation, device, options) and not any(are_complete)
-    count, trainings_per_member = len(preparations), len(trainings_of(preparations[0]))
-    titles = [f"{count} members"] if jointly else []
-    titles += [f"member {number} of {count}" for number in range(1, count + 1)]
-    entries = [
-        progress_entry(training, {}, title)
-        for title in titles
-        for training in trainings_of(preparations[0])
-    ]
-    if jointly:
-        # The members have nothing left to do after their joint training.
-        entries = [
-            replace(entry, trainings=count)
-            if place < trainings_per_member
-            else replace(entry, steps=0)
-            for place, entry in enumerate(entries)
-        ]
-    progress = RunProgress(request.console, entries)
-    trainers = [
-        Trainer(
-            device=device,
-            folder=member_folder,
-            options=options,
-            origin=_origin(prepared),
-            progress=progress,
-            step_seconds={},
-            stop_requested=lambda: False,
-            member=title,
-            earlier=place * trainings_per_member,
-        )
-        for place, (member_folder, prepared, title) in enumerate(
-            zip(folders, preparations, titles[-count:], strict=True), start=len(titles) - count
-        )
-    ]
-
-    def begun(stack: ExitStack, place: int) -> None:
-        member_folder = folders[place]
-        on_rank_zero(lambda: stack.enter_context(claimed(member_folder, resume=True)))
-        on_rank_zero(lambda: _begin(member_folder, preparations[place], device, options, {}))
-
-    if jointly:
-        with ExitStack() as stack, stop_on_signals() as stop_requested:
-            for place in range(count):
-                begun(stack, place)
-            train_together(trainers, preparations, titles[0], stop_requested)
-    members: list[Member] = []
-    for place, prepared in enumerate(preparations):
-        if are_complete[place]:
-            members.append(finished_member(folders[place], prepared, device))
-            continue
-        with ExitStack() as stack:
-            begun(stack, place)
-            members.append(_run_single(trainers[place], folders[place], prepared))
-    ensemble = ensemble_of(members)
-    results = with_members(results_of(preparation, ensemble, device, commit), members)
-    on_rank_zero(
-        lambda: write_ensemble_end(folder, preparation, members, ensemble, results, device=device)
-    )
-    return results
-
-
-def _origin(preparation: Preparation) -> dict[str, str]:
-    """The identity of a run, by kind, for its checkpoints and its model."""
-    return {
-        "recipe": recipe_sha256(preparation.recipe),
-        "data set": preparation.data.fingerprint,
-    }
+    return run_single(trainer, folder, preparation).results

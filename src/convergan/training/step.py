@@ -247,7 +247,7 @@ def _group_outputs(
 
     The group `running`, if it is in the batch, updates the running statistics.
     """
-    moving = [place for place, name in enumerate(batch.groups) if name == running]
+    moving = [index for index, name in enumerate(batch.groups) if name == running]
     with groups_of_batch(player.network, batch.sizes, moving), batch_of_ranks(batch.sizes):
         return batch.split(network(batch.images, batch.sizes))
 

@@ -12,7 +12,7 @@ from convergan.page.words import approximate_duration
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import arm_names, has_arms
 from convergan.recipes.members import is_ensemble, member_recipes
-from convergan.report.few_tests import few_tests
+from convergan.runs.few_tests import few_tests
 from convergan.training.cost import Cost
 from convergan.training.memory import memory_limit
 from convergan.training.preparation import Preparation
@@ -58,7 +58,7 @@ def test_warning(preparation: Preparation) -> list[str]:
     return [] if warning is None else [f"warning: {warning.message};", warning.advice]
 
 
-def rehearsal_lines(
+def dry_run_lines(
     preparation: Preparation, seconds: float | None, device: torch.device, processes: int = 1
 ) -> list[str]:
     """Lines with the memory and the time that training would take, and a note that nothing was trained.

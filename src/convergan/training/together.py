@@ -22,7 +22,7 @@ from convergan.training.loop import Fitted, StepResult, Turn
 from convergan.training.objective import losses_of
 from convergan.training.options import RunOptions
 from convergan.training.preparation import Preparation, image_shape
-from convergan.training.progress import Progress
+from convergan.training.progress import TrainingProgress
 from convergan.training.recorder import Display
 from convergan.training.signals import Interrupted
 from convergan.training.terms.term import HISTORY, TEACHER
@@ -157,7 +157,7 @@ class _Pace:
 class _WarningsOnly:
     """Display of the warnings of a training, whose progress another display shows."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: TrainingProgress) -> None:
         self._progress = progress
 
     def begins_after(self, epochs_done: int) -> None:

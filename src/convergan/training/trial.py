@@ -32,7 +32,7 @@ _PATIENCE_SECONDS = 10.0
 _TESTED_IMAGES = 256
 
 CLASSIFICATIONS_PER_EPOCH = 3
-"""Classifications of each test image in an epoch: by averaged weights, raw weights and the baseline."""
+"""Classifications of each test image in an epoch: by EMA weights, raw weights and the baseline."""
 
 
 class _Enough(Exception):

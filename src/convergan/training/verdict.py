@@ -7,14 +7,14 @@ import numpy as np
 from convergan.page.words import is_no_evidence, percent
 from convergan.recipes.arm_words import arm_phrase
 from convergan.recipes.arms import COMPOSED, CONSISTENCY, GAN
-from convergan.report.arms import choice_reason
+from convergan.runs.choice_reason import choice_reason
 from convergan.runs.results import ArmResult, Decision, Results
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.statistics.paired import mcnemar_p_value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BaselineComparison:
     """The classifier and the baseline on the same test images."""
 
     decision: Decision
@@ -23,7 +23,7 @@ class Comparison:
     misclassifies are divided at least as unevenly if both classifiers are equally good."""
 
 
-def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
+def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> BaselineComparison:
     """Compare two classifiers by the images that each misclassifies (McNemar 1947, exact).
 
     Args:
@@ -35,11 +35,11 @@ def compare(wrong: np.ndarray, baseline_wrong: np.ndarray) -> Comparison:
     return decided(only_classifier, only_baseline, mcnemar_p_value(only_classifier, only_baseline))
 
 
-def decided(only_classifier: int, only_baseline: int, p_value: float) -> Comparison:
+def decided(only_classifier: int, only_baseline: int, p_value: float) -> BaselineComparison:
     """The decision from a p-value and the numbers of images that only one of the two misclassifies."""
     if p_value >= SIGNIFICANCE:
-        return Comparison(decision="undecided", p_value=p_value)
-    return Comparison(
+        return BaselineComparison(decision="undecided", p_value=p_value)
+    return BaselineComparison(
         decision="helped" if only_classifier < only_baseline else "hurt", p_value=p_value
     )
 

@@ -25,7 +25,7 @@ from studies import QUICK
 
 @pytest.fixture
 def make_served(make_study, serve, tmp_path, monkeypatch):
-    """Serves a study whose sessions have a given number of images. Returns it with its folders: half as many
+    """Serve a study whose sessions have a given number of images. Returns it with its folders: half as many
     busy real images, and as many smooth generated ones in each of two sets. Compressed, only sizes differ."""
     # A few sessions, of one address, that ask as fast as they can.
     for limit in ("_SESSION_LIMIT", "_ADDRESS_LIMIT"):

@@ -29,7 +29,7 @@ def show(participant, position, key):
 
 
 def answer(participant, task):
-    """Shows a task's image, answers "real" or what a check asks for; returns the exposure and the receipt."""
+    """Show a task's image, answers "real" or what a check asks for; return the exposure and the receipt."""
     key, exposure_ms = new_key(), None
     if task["image"]:
         response = show(participant, task["position"], key)

@@ -8,8 +8,8 @@ from convergan.statistics.intervals import Interval
 from convergan.study.analysis.analyse import analyse
 from convergan.study.analysis.arms import describe_arm
 from convergan.study.analysis.attention import Attention
-from convergan.study.analysis.estimates import Estimate, Estimates
-from convergan.study.analysis.findings import Arm, Comparison, Findings
+from convergan.study.analysis.estimates import Estimates, MeanEstimate
+from convergan.study.analysis.findings import AccuracyComparison, Arm, Findings
 from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.thresholds import Thresholds
 from convergan.study.analysis.votes import Votes
@@ -24,7 +24,7 @@ S = "\N{NO-BREAK SPACE}"
 def arm(report: StudyReport, low: float, high: float, conclusion: str = "undecided") -> Arm:
     return replace(
         report.findings.arms[0],
-        accuracy=Estimate(value=(low + high) / 2, participants=None),
+        accuracy=MeanEstimate(value=(low + high) / 2, participants=None),
         interval=Interval(low, high),
         conclusion=conclusion,
     )
@@ -77,7 +77,7 @@ def test_two_arms_that_may_not_differ(report: StudyReport) -> None:
     assert text.endswith(
         f"undecided, as a difference this small may be due to chance (p{S}={S}0.21)."
     )
-    untested: Comparison = replace(comparison, p_value=None, p_holm=None)
+    untested: AccuracyComparison = replace(comparison, p_value=None, p_holm=None)
     assert verdict(replace(report.findings, comparisons=[untested])).endswith(
         "undecided (not tested)."
     )

@@ -35,7 +35,7 @@ def database(backend, tmp_path, request):
 
 
 def fill(database, people=PEOPLE, trials=10):
-    """Fills the tables with votes, each different."""
+    """Fill the tables with votes, each different."""
     with database.writing() as session:
         upgrade(session.connection())
         session.add(Arm(id=1, name="a", images="random", feedback=False))

@@ -35,7 +35,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page in a browser of its own, where nothing may go wrong unnoticed."""
+    """Open a page in a browser of its own, where nothing may go wrong unnoticed."""
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 

@@ -51,7 +51,7 @@ class Person:
             self.page.wait_for_selector(f"#progress:not([value='{progress}']), {END}")
 
     def go_on_to_the_end(self) -> list[str]:
-        """Returns every step that was taken."""
+        """Return every step that was taken."""
         steps = []
         while (step := self.step()) is not None:
             steps.append(step)

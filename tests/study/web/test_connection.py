@@ -22,7 +22,7 @@ LOADED = """performance.getEntriesByType("resource")
 
 
 def hurry(page: Page, constant: str, usual: str, hurried: str) -> None:
-    """Replaces a constant in the script of the page, so that its requests wait for a shorter time."""
+    """Replace a constant in the script of the page, so that its requests wait for a shorter time."""
 
     def change(route: Route) -> None:
         script = route.fetch().text()

@@ -55,7 +55,7 @@ class Server:
         )
 
     def wait(self):
-        """Waits until the server answers."""
+        """Wait until the server answers."""
         end = time.monotonic() + 120
         while True:
             try:

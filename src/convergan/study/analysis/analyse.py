@@ -11,7 +11,7 @@ from convergan.statistics.correlation import PERMUTATIONS
 from convergan.study.analysis.arms import describe_arm
 from convergan.study.analysis.comparisons import compare_all
 from convergan.study.analysis.estimates import Estimates
-from convergan.study.analysis.findings import Comparison, Findings
+from convergan.study.analysis.findings import AccuracyComparison, Findings
 from convergan.study.analysis.image_sets import image_sets, set_correlation
 from convergan.study.analysis.rates import MARGIN, Rates, rates_of
 from convergan.study.analysis.screens import Screens, flag, without_flagged
@@ -104,10 +104,12 @@ def _check(data: Votes | Rates, margin: float, block_trials: int, seed: int) -> 
         raise UserError(f"seed: expected at least 0, got {seed}")
 
 
-def _comparisons(estimates: Estimates, arms: list[str], untested: set[str]) -> list[Comparison]:
+def _comparisons(
+    estimates: Estimates, arms: list[str], untested: set[str]
+) -> list[AccuracyComparison]:
     """Compare the accuracies of these arms, each with every later one."""
     return [
-        Comparison(
+        AccuracyComparison(
             first=pair.first,
             second=pair.second,
             accuracy=estimates.accuracy_difference(pair.first, pair.second),

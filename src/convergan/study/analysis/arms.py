@@ -7,7 +7,7 @@ from convergan.statistics.equivalence import Equivalence, equivalence
 from convergan.statistics.intervals import Interval, expanded_percentile_interval
 from convergan.study.analysis.attention import Attention, attention
 from convergan.study.analysis.conclusion import conclude
-from convergan.study.analysis.estimates import Estimate, Estimates, Tested
+from convergan.study.analysis.estimates import Estimates, MeanEstimate, Tested
 from convergan.study.analysis.findings import Arm, Block, LearningCurve
 from convergan.study.analysis.rates import CHANCE
 from convergan.study.analysis.statistics.agreement import agreement
@@ -123,13 +123,13 @@ def _learning(votes: Votes, block_trials: int, rng: np.random.Generator) -> Lear
     )
 
 
-def _estimate(numbers: np.ndarray, replicates: np.ndarray) -> Estimate | None:
+def _estimate(numbers: np.ndarray, replicates: np.ndarray) -> MeanEstimate | None:
     """Estimate a mean; None where no participant has a value."""
     values = numbers[~np.isnan(numbers)]
     if values.size == 0:
         return None
     interval = expanded_percentile_interval(replicates, values.size)
-    return Estimate(value=float(values.mean()), participants=interval)
+    return MeanEstimate(value=float(values.mean()), participants=interval)
 
 
 def _median(values: np.ndarray | None) -> float | None:

@@ -28,7 +28,7 @@ _SHARES, _DIFFERENCES = Interval(0, 1), Interval(-1, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class MeanEstimate:
     """A mean over participants, or a difference of two, with 95 % intervals.
 
     An interval is None where it cannot be computed.
@@ -88,21 +88,21 @@ class Estimates:
             for measure in MEASURES
         }
 
-    def mean(self, arm: str, number: str) -> Estimate | None:
+    def mean(self, arm: str, number: str) -> MeanEstimate | None:
         """Estimate the mean of one of NUMBERS; None where none of the arm's participants has it."""
         return self._mean(arm, number) if self._numbers_without_nan(arm, number).size else None
 
-    def accuracy(self, arm: str) -> Estimate:
+    def accuracy(self, arm: str) -> MeanEstimate:
         """Estimate the mean accuracy, which every participant has."""
         return self._mean(arm, "accuracy")
 
-    def difference(self, first: str, second: str, number: str) -> Estimate | None:
+    def difference(self, first: str, second: str, number: str) -> MeanEstimate | None:
         """Estimate the mean of the first arm minus that of the second; None where one has no mean."""
         if min(self._numbers_without_nan(arm, number).size for arm in (first, second)) == 0:
             return None
         return self._difference(first, second, number)
 
-    def accuracy_difference(self, first: str, second: str) -> Estimate:
+    def accuracy_difference(self, first: str, second: str) -> MeanEstimate:
         """Estimate the difference in mean accuracy, which any two arms have."""
         return self._difference(first, second, "accuracy")
 
@@ -119,11 +119,11 @@ class Estimates:
         over_participants = crossed_estimate(*(side.without_images for side in sides))
         return None if over_participants is None else Tested(over_participants, "participants")
 
-    def _mean(self, arm: str, number: str) -> Estimate:
+    def _mean(self, arm: str, number: str) -> MeanEstimate:
         values = self._numbers_without_nan(arm, number)
         replicates = self._replicates[arm][:, NUMBERS.index(number)]
         over_both = self._over_images(number, arm)
-        return Estimate(
+        return MeanEstimate(
             value=float(values.mean()),
             participants=expanded_percentile_interval(replicates, values.size),
             participants_and_images=None
@@ -132,12 +132,12 @@ class Estimates:
             naive=_naive(self.rates[arm], number),
         )
 
-    def _difference(self, first: str, second: str, number: str) -> Estimate:
+    def _difference(self, first: str, second: str, number: str) -> MeanEstimate:
         values = [self._numbers_without_nan(arm, number) for arm in (first, second)]
         column = NUMBERS.index(number)
         replicates = self._replicates[first][:, column] - self._replicates[second][:, column]
         over_both = self._over_images(number, first, second)
-        return Estimate(
+        return MeanEstimate(
             value=float(values[0].mean() - values[1].mean()),
             participants=expanded_percentile_interval(replicates, min(map(len, values))),
             participants_and_images=(

@@ -9,7 +9,7 @@ from convergan.statistics.equivalence import Equivalence
 from convergan.statistics.intervals import Interval
 from convergan.study.analysis.attention import Attention
 from convergan.study.analysis.conclusion import Conclusion
-from convergan.study.analysis.estimates import Estimate, Samples
+from convergan.study.analysis.estimates import MeanEstimate, Samples
 from convergan.study.analysis.exposures import AnswerCounts
 from convergan.study.analysis.screens import Flagged, Screens
 from convergan.study.analysis.statistics.agreement import Agreement
@@ -24,7 +24,7 @@ class Block:
     """Number of its first trial, from 1."""
 
     last_trial: int
-    accuracy: Estimate
+    accuracy: MeanEstimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class LearningCurve:
 
     blocks: list[Block]
 
-    gain: Estimate | None
+    gain: MeanEstimate | None
     """Accuracy in the second half of the trials minus that in the first; None if no one answered in both."""
 
 
@@ -54,19 +54,19 @@ class Arm:
     votes: int | None
     """Number of votes; None where unknown."""
 
-    accuracy: Estimate
+    accuracy: MeanEstimate
     """Mean share of right answers."""
 
-    error_on_generated: Estimate | None
+    error_on_generated: MeanEstimate | None
     """Mean share of generated images taken for real, the fooling rate; None where none was judged."""
 
-    error_on_real: Estimate | None
+    error_on_real: MeanEstimate | None
     """Mean share of real images taken for generated; None where none was judged."""
 
-    d_prime: Estimate | None
+    d_prime: MeanEstimate | None
     """Mean d' of signal detection, 0 for guesses; None where unknown."""
 
-    criterion: Estimate | None
+    criterion: MeanEstimate | None
     """Mean criterion of signal detection, above 0 for a bias towards "real"; None where unknown."""
 
     conclusion: Conclusion
@@ -113,17 +113,17 @@ class Arm:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class AccuracyComparison:
     """The difference between two arms: the first minus the second."""
 
     first: str
     second: str
 
-    accuracy: Estimate
+    accuracy: MeanEstimate
     """Difference in mean accuracy, -1 to 1."""
 
-    error_on_generated: Estimate | None
-    error_on_real: Estimate | None
+    error_on_generated: MeanEstimate | None
+    error_on_real: MeanEstimate | None
 
     p_value: float | None
     """p-value of equal accuracies, over `samples`; None without a test."""
@@ -159,7 +159,7 @@ class ImageRate:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageSet:
+class GeneratedImages:
     """The findings about a set of generated images, over all arms that show it."""
 
     name: str
@@ -241,13 +241,13 @@ class Findings:
 
     arms: list[Arm]
 
-    comparisons: list[Comparison]
+    comparisons: list[AccuracyComparison]
     """Comparisons of the accuracies of arms that are not timed."""
 
     threshold_comparisons: list[ThresholdComparison]
     """Comparisons of the thresholds of timed arms."""
 
-    image_sets: list[ImageSet]
+    image_sets: list[GeneratedImages]
 
     error_correlation: Correlation | None
     """Rank correlation of the sets' scores with people's errors on all images; None without a ranking."""

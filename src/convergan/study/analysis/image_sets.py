@@ -7,7 +7,7 @@ import numpy as np
 from convergan.errors import UserError
 from convergan.statistics.correlation import Correlation, rank_correlation
 from convergan.statistics.intervals import Interval
-from convergan.study.analysis.findings import ImageRate, ImageSet
+from convergan.study.analysis.findings import GeneratedImages, ImageRate
 from convergan.study.analysis.rates import Rates
 from convergan.study.analysis.statistics.image_rates import image_rates
 from convergan.study.analysis.votes import Votes
@@ -19,7 +19,7 @@ def image_sets(
     image_scores: Mapping[str, float],
     set_scores: Mapping[str, float],
     rng: np.random.Generator,
-) -> list[ImageSet]:
+) -> list[GeneratedImages]:
     """Collect the findings about every set of generated images, over all arms that show it.
 
     Args:
@@ -58,7 +58,7 @@ def image_sets(
 
 
 def set_correlation(
-    sets: list[ImageSet], error: str, rng: np.random.Generator
+    sets: list[GeneratedImages], error: str, rng: np.random.Generator
 ) -> Correlation | None:
     """Correlate the scores of sets with their errors.
 
@@ -85,7 +85,7 @@ def _image_set(
     image_scores: Mapping[str, float],
     score: float | None,
     rng: np.random.Generator,
-) -> ImageSet:
+) -> GeneratedImages:
     """Collect the findings about one set; `votes` are those on its generated images."""
     images: list[ImageRate] = []
     stdev = correlation = None
@@ -114,7 +114,7 @@ def _image_set(
                 rng,
             )
     errors = rates.error_on_generated[~np.isnan(rates.error_on_generated)]
-    return ImageSet(
+    return GeneratedImages(
         name=name,
         participants=len(rates),
         error=float(1 - rates.accuracy.mean()),

@@ -85,15 +85,15 @@ def flag(data: Votes | Rates, screens: Screens) -> list[Flagged]:
     repetitive &= np.isin(rates.error_on_generated, (0, 1))
     hasty = np.zeros(len(rates), dtype=bool)
     if votes is not None:
-        places = np.searchsorted(rates.participant, votes.participant)
-        repetitive = _runs(votes, places, len(rates)) >= screens.longest_run
-        seconds = _medians(votes.response_seconds, places, len(rates))
+        indices = np.searchsorted(rates.participant, votes.participant)
+        repetitive = _runs(votes, indices, len(rates)) >= screens.longest_run
+        seconds = _medians(votes.response_seconds, indices, len(rates))
         hasty = seconds < screens.fastest_ms / 1000
     signs = {"response time": hasty, "same answer": repetitive, "leaning": leaning}
     return [
-        Flagged(str(rates.participant[place]), str(rates.arm[place]), reasons)
-        for place in np.flatnonzero(enough)
-        if (reasons := tuple(name for name, sign in signs.items() if sign[place]))
+        Flagged(str(rates.participant[index]), str(rates.arm[index]), reasons)
+        for index in np.flatnonzero(enough)
+        if (reasons := tuple(name for name, sign in signs.items() if sign[index]))
     ]
 
 
@@ -111,25 +111,25 @@ def without_flagged(data: _Data, flagged: list[Flagged]) -> tuple[_Data, set[str
     return data.chosen(rows), emptied  # type: ignore[return-value]
 
 
-def _runs(votes: Votes, places: np.ndarray, participants: int) -> np.ndarray:
+def _runs(votes: Votes, indices: np.ndarray, participants: int) -> np.ndarray:
     """Compute the length of each participant's longest run of the same answer: int [participants]."""
-    order = np.lexsort((votes.trial, places))
-    place, answer = places[order], votes.answered_generated[order]
+    order = np.lexsort((votes.trial, indices))
+    index, answer = indices[order], votes.answered_generated[order]
     begins = np.ones(len(order), dtype=bool)
-    begins[1:] = (place[1:] != place[:-1]) | (answer[1:] != answer[:-1])
+    begins[1:] = (index[1:] != index[:-1]) | (answer[1:] != answer[:-1])
     starts = np.flatnonzero(begins)
     longest = np.zeros(participants, dtype=int)
-    np.maximum.at(longest, place[starts], np.diff(np.append(starts, len(order))))
+    np.maximum.at(longest, index[starts], np.diff(np.append(starts, len(order))))
     return longest
 
 
-def _medians(values: np.ndarray, places: np.ndarray, participants: int) -> np.ndarray:
+def _medians(values: np.ndarray, indices: np.ndarray, participants: int) -> np.ndarray:
     """Compute the median of each participant's known values; NaN without any."""
     is_known = ~np.isnan(values)
     medians = np.full(participants, np.nan)
-    order = np.argsort(places[is_known], kind="stable")
-    present, starts = np.unique(places[is_known][order], return_index=True)
+    order = np.argsort(indices[is_known], kind="stable")
+    present, starts = np.unique(indices[is_known][order], return_index=True)
     groups = np.split(values[is_known][order], starts[1:])
-    for place, group in zip(present, groups, strict=False):
-        medians[place] = np.median(group)
+    for index, group in zip(present, groups, strict=False):
+        medians[index] = np.median(group)
     return medians

@@ -10,7 +10,7 @@ import numpy as np
 from convergan.statistics.intervals import Interval
 from convergan.statistics.multiplicity import holm_of_known
 from convergan.statistics.student import Student
-from convergan.study.analysis.estimates import Estimate, Samples
+from convergan.study.analysis.estimates import MeanEstimate, Samples
 from convergan.study.analysis.exposures import AnswerCounts, Exposures, exposures_of
 from convergan.study.analysis.statistics.crossed import Crossed, crossed_estimate
 from convergan.study.analysis.statistics.psychometric import Fit, fit_thresholds
@@ -22,7 +22,7 @@ from convergan.study.design.staircase import LONGEST_MS, SHORTEST_MS
 class Threshold:
     """The exposure that the participants of a timed arm needed to be right 75 % of the time."""
 
-    exposure_ms: Estimate
+    exposure_ms: MeanEstimate
     """Geometric mean over participants, in ms."""
 
     participants: int
@@ -45,7 +45,7 @@ class ThresholdComparison:
     first: str
     second: str
 
-    ratio: Estimate
+    ratio: MeanEstimate
     """Threshold of the first arm divided by that of the second."""
 
     p_value: float | None
@@ -153,11 +153,11 @@ def _mean(exposures: Exposures, fit: Fit) -> Crossed:
     )
 
 
-def _estimate(mean: Crossed, minus: Crossed | None) -> Estimate:
+def _estimate(mean: Crossed, minus: Crossed | None) -> MeanEstimate:
     sides = [mean] if minus is None else [mean, minus]
     over_participants = crossed_estimate(*(side.without_images for side in sides))
     value = mean.value - (0 if minus is None else minus.value)
-    return Estimate(
+    return MeanEstimate(
         value=math.exp(value),
         participants=_exponential(over_participants),
         participants_and_images=_exponential(crossed_estimate(*sides)),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-Outcome = Literal["completed", "attention"]
+SessionOutcome = Literal["completed", "attention"]
 """`completed`: the session counts. `attention`: it does not count; too many checks were missed."""
 
 CODES = {
@@ -18,6 +18,6 @@ MISSES_ALLOWED = 1
 """Number of attention checks that a participant may miss: one miss can happen to anyone."""
 
 
-def outcome(missed: Iterable[bool]) -> Outcome:
+def outcome(missed: Iterable[bool]) -> SessionOutcome:
     """Return the outcome of a finished session; `missed` has one entry per attention check."""
     return "completed" if sum(missed) <= MISSES_ALLOWED else "attention"

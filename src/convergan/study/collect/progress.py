@@ -53,7 +53,7 @@ class ArmProgress:
 
 
 @dataclass(frozen=True)
-class Progress:
+class StudyProgress:
     """Progress of a study."""
 
     paused: bool
@@ -63,7 +63,7 @@ class Progress:
     """Participants, the latest first."""
 
 
-def progress_of(session: Session, now: float) -> Progress:
+def progress_of(session: Session, now: float) -> StudyProgress:
     """Collect the progress of the study; `now` is in seconds since 1970."""
     study = session.get_one(Study, 1)
     flags = _flags(session, Plan(**study.plan))
@@ -85,7 +85,7 @@ def progress_of(session: Session, now: float) -> Progress:
                 ),
             )
         )
-    return Progress(study.paused, study.quota, arms, participants)
+    return StudyProgress(study.paused, study.quota, arms, participants)
 
 
 def _participants(

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from convergan.errors import UserError, first_of, quoted, shortened
-from convergan.study.import_export.table_files import Table
+from convergan.study.import_export.table_files import ColumnTable
 
 _TRUE, _FALSE = ("true", "1", "yes", "generated", "fake"), ("false", "0", "no", "real")
 
@@ -18,7 +18,7 @@ _Value = TypeVar("_Value")
 class Cells:
     """The columns of one file."""
 
-    def __init__(self, path: Path, table: Table, required: Sequence[str]) -> None:
+    def __init__(self, path: Path, table: ColumnTable, required: Sequence[str]) -> None:
         """Check that the required columns are there.
 
         Args:

@@ -19,7 +19,7 @@ _DELIMITERS = ",;\t"
 
 
 @dataclass(frozen=True)
-class Table:
+class ColumnTable:
     """The columns of a file."""
 
     columns: dict[str, list[str]]
@@ -29,7 +29,7 @@ class Table:
     """Numbers may have a decimal comma."""
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> ColumnTable:
     """Read every column as text; the kind of file follows from the suffix.
 
     Text, because the participant "007" of a CSV file is not a number. The columns of a CSV file are separated
@@ -48,7 +48,7 @@ def read_table(path: Path) -> Table:
     names = [name for name, _ in columns]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise UserError(f"{path}: expected each column once, got {shortened(repeated[0])} again")
-    return Table(dict(columns), decimal_comma=delimiter == ";")
+    return ColumnTable(dict(columns), decimal_comma=delimiter == ";")
 
 
 def write_table(path: Path, columns: Mapping[str, np.ndarray]) -> None:

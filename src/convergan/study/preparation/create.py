@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -16,6 +16,7 @@ from convergan.errors import UserError, one_line
 from convergan.files import written_aside
 from convergan.images.decode import Unreadable, decode_in_order
 from convergan.images.encode import to_png
+from convergan.progress_bar import Progress
 from convergan.study.collect.outcome import CODES
 from convergan.study.design.plan import CONSENT, CONTROL, REAL, ArmPlan, Plan, arms_of
 from convergan.study.design.staircase import FEWEST_TRIALS
@@ -26,8 +27,6 @@ from convergan.study.storage.database import Database
 from convergan.study.storage.keys import Keys, new_code, new_key_file, new_token
 from convergan.study.storage.migrations import upgrade
 from convergan.study.storage.schema import Arm, Image, Study
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from convergan.errors import first_of
 from convergan.page.words import percent
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.study.analysis.findings import (
+    AccuracyComparison,
     Arm,
     ArmWithFlagged,
-    Comparison,
     ComparisonWithFlagged,
     Findings,
 )
@@ -146,7 +146,7 @@ def _with_flagged(arm: ArmWithFlagged) -> str:
 
 
 def _changes(
-    comparisons: Sequence[Comparison | ThresholdComparison],
+    comparisons: Sequence[AccuracyComparison | ThresholdComparison],
     with_all: Sequence[ComparisonWithFlagged | ThresholdComparison],
 ) -> int:
     """Count the comparisons that show a difference only with, or only without, flagged participants."""

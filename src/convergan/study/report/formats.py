@@ -3,7 +3,7 @@
 from convergan.page.words import SPACE, chance, percent
 from convergan.statistics.correlation import Correlation
 from convergan.statistics.intervals import Interval
-from convergan.study.analysis.estimates import Estimate
+from convergan.study.analysis.estimates import MeanEstimate
 from convergan.study.analysis.findings import Findings
 from convergan.study.analysis.thresholds import Threshold
 
@@ -54,7 +54,7 @@ def times_interval(bounds: Interval | None) -> str:
     return "–" if bounds is None else f"{bounds[0]:.2f} to {bounds[1]:.2f}"
 
 
-def widest(estimate: Estimate) -> Interval | None:
+def widest(estimate: MeanEstimate) -> Interval | None:
     """Return the interval for a sentence: over participants and images where the images are known."""
     return estimate.participants_and_images or estimate.participants
 

@@ -2,7 +2,7 @@
 
 from convergan.page.chart import Chart
 from convergan.page.words import percent
-from convergan.study.analysis.findings import Findings, ImageSet
+from convergan.study.analysis.findings import Findings, GeneratedImages
 from convergan.study.report.figures import (
     Mark,
     Points,
@@ -14,7 +14,7 @@ from convergan.study.report.figures import (
 from convergan.study.report.formats import correlation_words
 
 
-def images_chart(image_set: ImageSet, place: int) -> Chart:
+def images_chart(image_set: GeneratedImages, place: int) -> Chart:
     """Draw the fooling rates of the images of a set, in descending order."""
     rates = [image.rate for image in image_set.images]
     return Chart(
@@ -34,7 +34,7 @@ def images_chart(image_set: ImageSet, place: int) -> Chart:
     )
 
 
-def image_scores_chart(image_set: ImageSet, place: int) -> Chart | None:
+def image_scores_chart(image_set: GeneratedImages, place: int) -> Chart | None:
     """Draw the fooling rates of images against their scores; None without a correlation."""
     scored = [image for image in image_set.images if image.score is not None]
     if image_set.correlation is None:

@@ -14,7 +14,7 @@ from convergan.page.chart import Chart
 from convergan.page.environment import templates
 from convergan.page.images import Picture, single_picture
 from convergan.page.words import count
-from convergan.study.analysis.findings import Findings, ImageRate, ImageSet
+from convergan.study.analysis.findings import Findings, GeneratedImages, ImageRate
 from convergan.study.design.staircase import FEWEST_TRIALS, LONGEST_MS, TARGET
 from convergan.study.report import charts, formats, image_charts
 from convergan.study.report.cautions import cautions
@@ -133,7 +133,7 @@ def _image_charts(findings: Findings) -> list[Chart]:
     ]
 
 
-def _extremes(image_set: ImageSet, report: StudyReport) -> Extremes:
+def _extremes(image_set: GeneratedImages, report: StudyReport) -> Extremes:
     def cards(images: list[ImageRate]) -> list[Card]:
         return [Card(image, _picture(report, image.image)) for image in images]
 

@@ -4,8 +4,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from convergan.page.words import chance, count, percent
-from convergan.study.analysis.estimates import Estimate
-from convergan.study.analysis.findings import Arm, Comparison, Findings
+from convergan.study.analysis.estimates import MeanEstimate
+from convergan.study.analysis.findings import AccuracyComparison, Arm, Findings
 from convergan.study.analysis.thresholds import ThresholdComparison
 from convergan.study.report.formats import (
     index,
@@ -44,7 +44,7 @@ def _table(first: str, *numbers: str) -> Table:
     return table
 
 
-def _shares(arm: Arm) -> list[tuple[str, Estimate | None]]:
+def _shares(arm: Arm) -> list[tuple[str, MeanEstimate | None]]:
     return [
         ("accuracy (staircase)" if arm.timed else "accuracy", arm.accuracy),
         ("error on generated", arm.error_on_generated),
@@ -78,7 +78,7 @@ def short_arm_table(findings: Findings) -> Table:
     return table
 
 
-def _short(share: Estimate | None) -> str:
+def _short(share: MeanEstimate | None) -> str:
     if share is None:
         return NO_VALUE
     bounds = share.participants
@@ -129,11 +129,11 @@ def threshold_table(findings: Findings) -> Table:
     return table
 
 
-Row = tuple[Comparison | ThresholdComparison, str, str, str]
+ComparisonRow = tuple[AccuracyComparison | ThresholdComparison, str, str, str]
 """A comparison; its difference and the intervals of that, formatted."""
 
 
-def accuracy_rows(findings: Findings) -> list[Row]:
+def accuracy_rows(findings: Findings) -> list[ComparisonRow]:
     return [
         (
             comparison,
@@ -145,7 +145,7 @@ def accuracy_rows(findings: Findings) -> list[Row]:
     ]
 
 
-def threshold_rows(findings: Findings) -> list[Row]:
+def threshold_rows(findings: Findings) -> list[ComparisonRow]:
     return [
         (
             comparison,
@@ -157,7 +157,7 @@ def threshold_rows(findings: Findings) -> list[Row]:
     ]
 
 
-def comparison_table(rows: list[Row]) -> Table:
+def comparison_table(rows: list[ComparisonRow]) -> Table:
     table = _table("", "difference", "participants", _PARTICIPANTS_AND_IMAGES, "p (Holm)")
     ranked = sorted(rows, key=lambda row: row[0].p_value or 0)
     for comparison, *formatted in ranked[:MOST_COMPARISONS]:

@@ -6,8 +6,8 @@ from convergan.page.words import SPACE, percent
 from convergan.statistics.levels import SIGNIFICANCE
 from convergan.study.analysis.exposures import AnswerCounts
 from convergan.study.analysis.findings import (
+    AccuracyComparison,
     Arm,
-    Comparison,
     Findings,
 )
 from convergan.study.analysis.thresholds import Threshold, ThresholdComparison
@@ -27,7 +27,7 @@ MOST_NAMED = 4
 """Largest number of arms that a sentence names."""
 
 
-def differs(comparison: Comparison | ThresholdComparison) -> bool:
+def differs(comparison: AccuracyComparison | ThresholdComparison) -> bool:
     """Return whether a comparison shows a difference: a corrected p-value below .05."""
     return comparison.p_holm is not None and comparison.p_holm < SIGNIFICANCE
 
@@ -73,7 +73,7 @@ def measured(findings: Findings) -> list[tuple[Arm, Threshold]]:
     return [(arm, arm.threshold) for arm in findings.arms if arm.threshold is not None]
 
 
-def _accuracy_verdict(arms: list[Arm], comparisons: list[Comparison], people: str) -> str:
+def _accuracy_verdict(arms: list[Arm], comparisons: list[AccuracyComparison], people: str) -> str:
     if len(arms) == 1:
         return _arm_verdict(arms[0], people)
     ranked = sorted(arms, key=lambda arm: arm.accuracy.value)
@@ -185,7 +185,7 @@ def _remark(arm: Arm, *, alone: bool) -> str | None:
     )
 
 
-def _compared(comparisons: Sequence[Comparison | ThresholdComparison]) -> str:
+def _compared(comparisons: Sequence[AccuracyComparison | ThresholdComparison]) -> str:
     """Write whether two arms differ, or how many comparisons of more arms show a difference."""
     differing = sum(map(differs, comparisons))
     if len(comparisons) == 1:

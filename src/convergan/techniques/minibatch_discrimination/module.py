@@ -12,7 +12,7 @@ from .sums import membership_of, nearest_distances, sums_over_all, sums_over_oth
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Append to each sample's features its closeness to the other samples of the minibatch.
+    """Append to each sample's features its similarity to the other samples of the minibatch.
 
     Groups are contiguous rows of one joint forward pass: labelled, unlabelled and generated, say.
     With compare="own_group" samples see only their own group ("separately for samples from the
@@ -41,7 +41,7 @@ class MinibatchDiscrimination(nn.Module):
 
     Args:
         in_features: number of features of f(x).
-        kernels: B, the number of closenesses computed.
+        kernels: B, the number of similarities computed.
         kernel_size: C, the dimensions in which each is computed.
         compare: "own_group" or "both_halves".
         projection: "normalized" or "plain".
@@ -89,26 +89,26 @@ class MinibatchDiscrimination(nn.Module):
         self.compare = compare
         self.projection = projection
         self.gather = gather
-        self._closenesses = kernels if compare == "own_group" else 2 * kernels
+        self._similarities = kernels if compare == "own_group" else 2 * kernels
         plain = projection == "plain"
         self.theta = nn.Parameter(torch.empty(in_features, kernels, kernel_size))
         scale = None if plain else nn.Parameter(torch.zeros(kernels, kernel_size))
         self.register_parameter("log_scale", scale)
-        bias = None if plain else nn.Parameter(torch.full((self._closenesses,), -1.0))
+        bias = None if plain else nn.Parameter(torch.full((self._similarities,), -1.0))
         self.register_parameter("bias", bias)
         nn.init.normal_(self.theta, std=0.02 if plain else 0.05)
 
     @property
     def out_features(self) -> int:
         """Number of features that `forward` returns."""
-        return self.in_features + self._closenesses
+        return self.in_features + self._similarities
 
     def forward(
         self,
         features: Float[Tensor, "batch in_features"],
         group_sizes: Sequence[int] | None = None,
     ) -> Float[Tensor, "batch out_features"]:
-        """The features with the samples' closenesses appended.
+        """The features with the samples' similarities appended.
 
         Args:
             features: f(x), any range.
@@ -121,7 +121,7 @@ class MinibatchDiscrimination(nn.Module):
                 those of all processes together.
         """
         sizes = self._checked_sizes(features, group_sizes)
-        return self._append(features, self._closeness(self._project(features), sizes))
+        return self._append(features, self._similarity(self._project(features), sizes))
 
     def compare_with(
         self,
@@ -129,7 +129,7 @@ class MinibatchDiscrimination(nn.Module):
         references: Sequence[Float[Tensor, "_ in_features"]],
         group_sizes: Float[Tensor, "sets"],
     ) -> Float[Tensor, "batch out_features"]:
-        """The features with closenesses to fixed samples appended: rows do not depend on each other.
+        """The features with similarities to fixed samples appended: rows do not depend on each other.
 
         For a row they are what `forward` would give on average if the row took the place of a member of the
         first of groups that are drawn from the references. With n_h the `group_sizes`, and n their sum:
@@ -201,7 +201,7 @@ class MinibatchDiscrimination(nn.Module):
             raise ValueError(f"group_sizes must be at least 2 each to initialize, got {sizes}")
         projected = self._project(features)
         if self.log_scale is None or self.bias is None:
-            return self._append(features, self._closeness(projected, sizes))
+            return self._append(features, self._similarity(projected, sizes))
         groups = projected.split(sizes) if self.compare == "own_group" else (projected,)
         gathered = groups if self.gather is None else map(self.gather, groups)
         nearest = torch.cat(list(map(nearest_distances, groups, gathered)), dim=1)
@@ -222,9 +222,9 @@ class MinibatchDiscrimination(nn.Module):
                 f" {int((~(scale > rounding)).sum())} of {self.kernels} kernels"
             )
         self.log_scale.sub_(scale.log().unsqueeze(1))
-        closeness = self._closeness(self._project(features), sizes)
-        self.bias.copy_(-_mean_over_ranks(closeness.mean(0), rows))
-        return self._append(features, closeness)
+        similarity = self._similarity(self._project(features), sizes)
+        self.bias.copy_(-_mean_over_ranks(similarity.mean(0), rows))
+        return self._append(features, similarity)
 
     def extra_repr(self) -> str:
         return (
@@ -267,11 +267,11 @@ class MinibatchDiscrimination(nn.Module):
         scale = self.log_scale.exp() / (norm + (norm == 0))
         return product.unflatten(1, scale.shape) * scale
 
-    def _closeness(
+    def _similarity(
         self, projected: Float[Tensor, "batch kernels kernel_size"], sizes: list[int]
     ) -> Float[Tensor, "batch outputs"]:
         if self.gather is not None:
-            return self._closeness_to_all(projected, sizes, self.gather)
+            return self._similarity_to_all(projected, sizes, self.gather)
         if self.compare == "own_group":
             if len(sizes) == 1:
                 return sums_over_others(projected, sizes)[0]
@@ -282,13 +282,13 @@ class MinibatchDiscrimination(nn.Module):
         counts = membership.sum(1, keepdim=True) - membership
         return torch.cat(list(sums / self._divisors(counts).unsqueeze(2)), dim=1)
 
-    def _closeness_to_all(
+    def _similarity_to_all(
         self,
         projected: Float[Tensor, "batch kernels kernel_size"],
         sizes: list[int],
         gather: Callable[[Tensor], Tensor],
     ) -> Float[Tensor, "batch outputs"]:
-        """Compute `_closeness` to the samples of all processes."""
+        """Compute `_similarity` to the samples of all processes."""
         groups = projected.split(sizes)
         gathered = [gather(group) for group in groups]
         if self.compare == "own_group":
@@ -314,10 +314,10 @@ class MinibatchDiscrimination(nn.Module):
         """Divisors of sums over `counts` samples of each half."""
         return counts.sum(1, keepdim=True) if self.projection == "plain" else counts
 
-    def _append(self, features: Tensor, closeness: Tensor) -> Tensor:
+    def _append(self, features: Tensor, similarity: Tensor) -> Tensor:
         if self.bias is not None:
-            closeness = closeness + self.bias
-        return torch.cat([features, closeness.to(features.dtype)], dim=1)
+            similarity = similarity + self.bias
+        return torch.cat([features, similarity.to(features.dtype)], dim=1)
 
 
 def _mean_over_ranks(local: Float[Tensor, "..."], rows: int) -> Float[Tensor, "..."]:

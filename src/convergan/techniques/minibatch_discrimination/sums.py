@@ -1,4 +1,4 @@
-"""Sums of closenesses over the other samples, each pair computed once, and their gradients."""
+"""Sums of similarities over the other samples, each pair computed once, and their gradients."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -46,16 +46,16 @@ def sums_over_all(
     dtype = torch.promote_types(samples.dtype, torch.float32)
     samples, references = samples.to(dtype), references.to(dtype)
     if torch.compiler.is_compiling() or torch.jit.is_tracing() or _under_transform():
-        return _plain_closeness(samples, references).sum(1)
+        return _plain_similarity(samples, references).sum(1)
     sums: Tensor = _CdistSumsOverAll.apply(samples, references)
     return sums
 
 
 def _sums_of_parts(
-    closeness: Float[Tensor, "kernels n n"], sizes: list[int]
+    similarity: Float[Tensor, "kernels n n"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
-    """The result of `sums_over_others`, from the closeness of all pairs."""
-    sums = torch.stack([part.sum(2).T for part in closeness.split(sizes, dim=2)])
+    """The result of `sums_over_others`, from the similarity of all pairs."""
+    sums = torch.stack([part.sum(2).T for part in similarity.split(sizes, dim=2)])
     return sums - membership_of(sums, sizes).unsqueeze(2)  # c(x_i, x_i) is exactly 1
 
 
@@ -82,10 +82,10 @@ def _plain_sums(
     projected: Float[Tensor, "n kernels kernel_size"], sizes: list[int]
 ) -> Float[Tensor, "parts n kernels"]:
     """Compute `sums_over_others` by operations that allow export, transforms and second gradients."""
-    return _sums_of_parts(_plain_closeness(projected, projected).permute(2, 0, 1), sizes)
+    return _sums_of_parts(_plain_similarity(projected, projected).permute(2, 0, 1), sizes)
 
 
-def _plain_closeness(
+def _plain_similarity(
     samples: Float[Tensor, "n kernels kernel_size"],
     references: Float[Tensor, "m kernels kernel_size"],
 ) -> Float[Tensor, "n m kernels"]:
@@ -102,7 +102,7 @@ def _plain_gradient(
     sizes: list[int],
 ) -> Float[Tensor, "n kernels kernel_size"]:
     """The gradient of `sums_over_others`, by operations that can be differentiated again."""
-    weights = _weights_of_pairs(gradient, sizes) * _plain_closeness(projected, projected)
+    weights = _weights_of_pairs(gradient, sizes) * _plain_similarity(projected, projected)
     pulls = [
         (weights * torch.sign(component.unsqueeze(1) - component)).sum(1)
         for component in projected.unbind(2)
@@ -113,7 +113,7 @@ def _plain_gradient(
 def _weights_of_pairs(
     gradient: Float[Tensor, "parts n kernels"], sizes: list[int]
 ) -> Float[Tensor, "n n kernels"]:
-    """The gradient of each pair's closeness, counted in the sum of each sample for the other's part."""
+    """The gradient of each pair's similarity, counted in the sum of each sample for the other's part."""
     pair_gradient = torch.cat(
         [
             part_gradient.unsqueeze(1).expand(-1, size, -1)
@@ -157,17 +157,17 @@ class _CdistSums(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, sizes: list[int]) -> Tensor:
-        closeness = _pairwise_distances(projected, projected).neg_().exp_()
-        ctx.save_for_backward(projected, closeness)
+        similarity = _pairwise_distances(projected, projected).neg_().exp_()
+        ctx.save_for_backward(projected, similarity)
         ctx.sizes = sizes
-        return _sums_of_parts(closeness, sizes)
+        return _sums_of_parts(similarity, sizes)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        projected, closeness = ctx.saved_tensors
+        projected, similarity = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
             return _plain_gradient(projected, gradient, ctx.sizes), None
-        weights = _weights_of_pairs(gradient, ctx.sizes).permute(2, 0, 1) * closeness.neg()
+        weights = _weights_of_pairs(gradient, ctx.sizes).permute(2, 0, 1) * similarity.neg()
         return _cdist_gradient(projected, projected, weights), None
 
 
@@ -176,19 +176,19 @@ class _CdistSumsOverAll(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, samples: Tensor, references: Tensor) -> Tensor:
-        closeness = _pairwise_distances(samples, references).neg_().exp_()
-        ctx.save_for_backward(samples, references, closeness)
-        return closeness.sum(2).T
+        similarity = _pairwise_distances(samples, references).neg_().exp_()
+        ctx.save_for_backward(samples, references, similarity)
+        return similarity.sum(2).T
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        samples, references, closeness = ctx.saved_tensors
+        samples, references, similarity = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
             # The references may be computed from the samples: views keep the two gradients apart.
             samples, references = samples.view_as(samples), references.view_as(references)
-            sums = _plain_closeness(samples, references).sum(1)
+            sums = _plain_similarity(samples, references).sum(1)
             return torch.autograd.grad(sums, (samples, references), gradient, create_graph=True)
-        weights = gradient.T.unsqueeze(2) * closeness.neg()
+        weights = gradient.T.unsqueeze(2) * similarity.neg()
         grad_references = _cdist_gradient(references, samples, weights.transpose(1, 2))
         return _cdist_gradient(samples, references, weights), grad_references
 
@@ -223,7 +223,7 @@ def _sums_pair_by_pair(
     n, _, kernel_size = projected.shape
     order = _Triangle if kernel_size > _vector_size(projected) else _Ring
     first, second = order.pairs(n)
-    # Each sample of a pair adds the closeness to its sum over the part that the other is in.
+    # Each sample of a pair adds the similarity to its sum over the part that the other is in.
     offset = torch.cat([torch.full((size,), n * part) for part, size in enumerate(sizes)])
     sum_indices = torch.stack([offset[second] + first, offset[first] + second], dim=1)
     # The last row is for each sample with itself.
@@ -255,26 +255,26 @@ class _PairSums(torch.autograd.Function):
         order.distances(x, out=distances[:-1])
         # Repeated pairs, and a sample with itself, add nothing to a sum.
         distances[n * (n - 1) // 2 :] = torch.inf
-        closeness = distances.neg_().exp_()
-        ctx.save_for_backward(x, closeness, sum_indices)
+        similarity = distances.neg_().exp_()
+        ctx.save_for_backward(x, similarity, sum_indices)
         ctx.order, ctx.sizes = order, [rows.shape[1] for rows in part_rows]
-        return torch.stack([F.embedding_bag(rows, closeness, mode="sum") for rows in part_rows])
+        return torch.stack([F.embedding_bag(rows, similarity, mode="sum") for rows in part_rows])
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        x, closeness, sum_indices = ctx.saved_tensors
+        x, similarity, sum_indices = ctx.saved_tensors
         if torch.is_grad_enabled() or _under_transform():
             plain = _plain_gradient(x.permute(1, 2, 0), gradient, ctx.sizes)
             return plain.permute(2, 0, 1), None, None, None
         by_sum = gradient.flatten(0, 1).contiguous()
-        weights = F.embedding_bag(sum_indices, by_sum, mode="sum").mul_(closeness[:-1])
+        weights = F.embedding_bag(sum_indices, by_sum, mode="sum").mul_(similarity[:-1])
         return ctx.order.gradient(x, weights), None, None, None
 
 
 class _Ring:
     """The order for small kernels: long operations on all of them, one component per row.
 
-    The samples stand in a ring, and each is paired with those 1 to n // 2 places ahead. If n is
+    The samples stand in a ring, and each is paired with those 1 to n // 2 positions ahead. If n is
     even, the pairs across the ring come twice, the second time at the end.
     """
 
@@ -285,21 +285,21 @@ class _Ring:
 
     @staticmethod
     def distances(x: _Samples, out: _PerPair) -> None:
-        place_rows = out.unflatten(0, (-1, x.shape[1]))
-        for places, differences in _Ring._differences(x):
-            torch.sum(differences.abs_(), 0, out=place_rows[places])
+        shift_rows = out.unflatten(0, (-1, x.shape[1]))
+        for shifts, differences in _Ring._differences(x):
+            torch.sum(differences.abs_(), 0, out=shift_rows[shifts])
 
     @staticmethod
     def gradient(x: _Samples, weights: _PerPair) -> _Samples:
         """The gradient of -sum of weights times distances."""
         n = x.shape[1]
-        place_rows = weights.unflatten(0, (-1, n))
+        shift_rows = weights.unflatten(0, (-1, n))
         gradient = x.new_zeros(len(x), 2 * n, x.shape[2])
         sample_gradient, reference_gradients = gradient[:, :n], _Ring._ahead(gradient).unbind(1)
-        for places, differences in _Ring._differences(x):
-            pull = differences.sign_().mul_(place_rows[places])
+        for shifts, differences in _Ring._differences(x):
+            pull = differences.sign_().mul_(shift_rows[shifts])
             for reference_gradient, step_pull in zip(
-                reference_gradients[places], pull.unbind(1), strict=True
+                reference_gradients[shifts], pull.unbind(1), strict=True
             ):
                 sample_gradient.add_(step_pull)
                 reference_gradient.sub_(step_pull)
@@ -307,19 +307,19 @@ class _Ring:
 
     @staticmethod
     def _differences(x: _Samples) -> Iterator[tuple[slice, Tensor]]:
-        """The samples ahead minus the samples, [kernel_size, places, n, kernels], by slices of places."""
+        """The samples ahead minus the samples, [kernel_size, shifts, n, kernels], by slices of shifts."""
         ring = torch.cat([x, x], dim=1)
         samples, ahead = ring[:, None, : x.shape[1]], _Ring._ahead(ring)
         slice_size = min(ahead.shape[1], max(1, _OPERATION_DIFFERENCES // x.numel()))
         scratch = x.new_empty(len(x), slice_size, *x.shape[1:])
         for start in range(0, ahead.shape[1], slice_size):
-            places = slice(start, start + slice_size)
-            references = ahead[:, places]
-            yield places, torch.sub(references, samples, out=scratch[:, : references.shape[1]])
+            shifts = slice(start, start + slice_size)
+            references = ahead[:, shifts]
+            yield shifts, torch.sub(references, samples, out=scratch[:, : references.shape[1]])
 
     @staticmethod
     def _ahead(ring: Tensor) -> Tensor:
-        """View [rows, 2 n, kernels], twice around the ring, as [rows, n // 2 places, n, kernels]."""
+        """View [rows, 2 n, kernels], twice around the ring, as [rows, n // 2 shifts, n, kernels]."""
         n = ring.shape[1] // 2
         return ring.unfold(1, n, 1)[:, 1 : n // 2 + 1].transpose(2, 3)
 

@@ -18,7 +18,7 @@ from convergan.training.batch import GENERATED, GROUPS, LABELLED, UNLABELLED
 TEACHER, HISTORY = "teacher", "history"
 NEEDS = frozenset({*GROUPS, TEACHER, HISTORY})
 """Possible inputs of a term: the discriminator's logits and features for a group of images, those of the
-averaged discriminator, and the history of the player's weights."""
+discriminator's EMA weights, and the history of the player's weights."""
 
 NEEDS_OF_PLAYER = {
     "discriminator": NEEDS,
@@ -43,7 +43,7 @@ class TermOutputs:
     """Classes of the group `labelled`."""
 
     teacher: DiscriminatorOutput | None = None
-    """Output of the averaged discriminator for the group `unlabelled`, in evaluation mode and without
+    """Output of the discriminator's EMA weights for the group `unlabelled`, in evaluation mode and without
     gradient."""
 
     history: HistoricalAveraging | None = None

@@ -24,8 +24,8 @@ from convergan.inference.predict_csv import predict_to_csv
 from convergan.inference.sample import sample
 from convergan.networks.build import NetworkSettings, build_discriminator
 from convergan.networks.classification import classified
-from convergan.networks.closeness import ComparingDiscriminator
 from convergan.networks.grouped_batch_norm import groups_of_batch
+from convergan.networks.minibatch_similarity import ComparingDiscriminator
 from convergan.recipes.networks import ConvSettings, ImageNetSettings, MLPSettings
 from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import NonSaturatingSettings
@@ -178,14 +178,14 @@ def test_large_images_have_fewer_references() -> None:
         assert len(network.reference) == expected
 
 
-def test_reference_noise_makes_closenesses_what_they_are_in_training() -> None:
+def test_reference_noise_makes_similarities_what_they_are_in_training() -> None:
     torch.manual_seed(0)
     network = build_discriminator(replace(KINDS["mlp"], hidden_noise=1.0), SHAPE, 4)
     assert isinstance(network, ComparingDiscriminator) and network.minibatch is not None
-    closenesses: list[Tensor] = []
+    similarities: list[Tensor] = []
 
     def record(_: object, inputs: tuple[Tensor, ...], __: object) -> None:
-        closenesses.append(inputs[0][:, network.minibatch.in_features :].mean())
+        similarities.append(inputs[0][:, network.minibatch.in_features :].mean())
 
     network.output.register_forward_hook(record)
     # Noise of the hidden layers would differ too.
@@ -194,7 +194,7 @@ def test_reference_noise_makes_closenesses_what_they_are_in_training() -> None:
     for seed in range(10):
         train_pass(network, images_of(100, seed), [100], running=0)
     classified(network, images_of(100, seed=20))
-    assert float(closenesses[-1]) == pytest.approx(float(sum(closenesses[:-1])) / 10, rel=0.25)
+    assert float(similarities[-1]) == pytest.approx(float(sum(similarities[:-1])) / 10, rel=0.25)
 
 
 @every_kind

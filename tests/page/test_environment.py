@@ -1,4 +1,4 @@
-from convergan.page.option_names import whole_options
+from convergan.page.environment import whole_options
 
 
 def test_options_are_found_and_all_else_is_escaped() -> None:

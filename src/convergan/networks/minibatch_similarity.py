@@ -18,9 +18,9 @@ _REFERENCE_PIXELS = 2**18
 
 
 class ComparingDiscriminator(Discriminator, BatchGroups):
-    """A discriminator that may append to a sample's features its closeness to others of the minibatch.
+    """A discriminator that may append to a sample's features its similarity to others of the minibatch.
 
-    In training these are the closenesses of `minibatch`. In evaluation an image's logits do not depend on
+    In training these are the similarities of `minibatch`. In evaluation an image's logits do not depend on
     other images of its batch: it is compared with reference images, the last ones of training, as if it had
     taken the place of one of the real images of a training batch (but for the noise and dropout of
     training). The references are images of the running group that `groups_of_batch` names, in training the
@@ -45,7 +45,7 @@ class ComparingDiscriminator(Discriminator, BatchGroups):
     def set_minibatch(
         self, minibatch: MinibatchDiscrimination | None, image_shape: tuple[int, int, int]
     ) -> int:
-        """Set `minibatch`; return the number of closenesses that are appended to a sample's features."""
+        """Set `minibatch`; return the number of similarities that are appended to a sample's features."""
         self.minibatch = minibatch
         sets = 1 if minibatch is None or minibatch.compare == "own_group" else 2
         fitting = max(_FEWEST_REFERENCES, _REFERENCE_PIXELS // (image_shape[1] * image_shape[2]))
@@ -87,13 +87,13 @@ class ComparingDiscriminator(Discriminator, BatchGroups):
         """
         return [[images.split([*group_sizes])[running]]]
 
-    def with_closeness(
+    def with_similarities(
         self,
         features: Float[Tensor, "batch features"],
         images: Float[Tensor, "batch channels height width"],
         group_sizes: Sequence[int] | None,
     ) -> Float[Tensor, "batch activations"]:
-        """Return the features and, where there is a `minibatch`, the closenesses."""
+        """Return the features and, where there is a `minibatch`, the similarities."""
         if self.minibatch is None:
             return features
         assert self.reference is not None and self.reference_group_sizes is not None
@@ -130,12 +130,12 @@ class ComparingDiscriminator(Discriminator, BatchGroups):
         assert self.minibatch is not None and self.reference is not None
         assert self.reference_group_sizes is not None and self.reference_batches is not None
         size, gather = self.references, self.minibatch.gather
-        for place, parts in enumerate(sets):
+        for index, parts in enumerate(sets):
             images = torch.cat(parts if gather is None else [gather(part) for part in parts])
             if len(images) == 0:
                 continue
-            self.reference_group_sizes[place] = len(images)
-            reference, images = self.reference[place * size :][:size], images[-size:]
+            self.reference_group_sizes[index] = len(images)
+            reference, images = self.reference[index * size :][:size], images[-size:]
             if len(images) < size:
                 repeated = images.repeat(-(-size // len(images)), 1, 1, 1)[-size:]
                 shifted = torch.cat([reference, images])[-size:]

@@ -1,6 +1,6 @@
 import pytest
 
-from convergan.data.sensible_size import sensible_size_px
+from convergan.data.image_sizes import sensible_size_px
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from convergan.report.few_tests import ENOUGH, few_tests
+from convergan.runs.few_tests import ENOUGH, few_tests
 
 
 def test_the_warning_has_the_width_of_the_interval_and_what_to_do() -> None:
