@@ -83,8 +83,8 @@ def test_certain_and_balanced_predictions_score_the_number_of_classes() -> None:
 def test_indices_stand_for_the_order(logits: Tensor, protocol: str) -> None:
     order = torch.randperm(len(logits))
     metric = InceptionScore(nn.Identity(), count=len(logits), protocol=protocol)  # type: ignore[arg-type]
-    for places in order.split(50):
-        metric.update(logits[places], places)
+    for indices in order.split(50):
+        metric.update(logits[indices], indices)
     assert float(metric.compute().mean) == pytest.approx(
         score_of_logits(logits, protocol=protocol)[0]
     )
@@ -181,7 +181,7 @@ def test_impossible_settings(options: dict[str, Any], message: str) -> None:
 
 def test_images_beyond_the_count(logits: Tensor) -> None:
     metric = InceptionScore(nn.Identity(), count=100)
-    with pytest.raises(ValueError, match="indices: expected places from 0 to 99"):
+    with pytest.raises(ValueError, match="indices: expected indices from 0 to 99"):
         metric.update(logits)
 
 
@@ -196,7 +196,7 @@ def test_a_call_adds_images_and_gives_their_own_score(logits: Tensor) -> None:
 def test_places_given_twice_are_refused(logits: Tensor) -> None:
     metric = InceptionScore(nn.Identity(), count=40)
     metric.update(logits[:40], torch.zeros(40, dtype=torch.int64))
-    with pytest.raises(ValueError, match="each place once, 4 images in part 0, got 40"):
+    with pytest.raises(ValueError, match="each index once, 4 images in part 0, got 40"):
         metric.compute()
 
 
@@ -205,10 +205,10 @@ def score_on(rank: int, folder: str, logits: Tensor, divisions: list[tuple[Tenso
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2
     )
     scores = []
-    for places in divisions:
+    for indices in divisions:
         metric = InceptionScore(nn.Identity(), count=len(logits))
-        if len(places[rank]):
-            metric(logits[places[rank]], places[rank])
+        if len(indices[rank]):
+            metric(logits[indices[rank]], indices[rank])
         scores.append(tuple(metric.compute()))
     torch.save(scores, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()

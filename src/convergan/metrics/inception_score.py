@@ -112,7 +112,7 @@ class InceptionScore(MetricClass):
 
         Args:
             images: input of the network.
-            indices: the place of each image among all, 0 to count - 1. None: the images follow those of the
+            indices: the index of each image among all, 0 to count - 1. None: the images follow those of the
                 previous call, which needs a single process.
 
         Raises:
@@ -129,7 +129,7 @@ class InceptionScore(MetricClass):
         if indices is None:
             if ranks() > 1:
                 raise ValueError(
-                    "indices: expected the place of each image among all, as there are several processes,"
+                    "indices: expected the index of each image among all, as there are several processes,"
                     " got None; a data set that returns each image with its place gives them"
                 )
             # From the state, so that a metric that is loaded goes on where the saved one was.
@@ -139,7 +139,7 @@ class InceptionScore(MetricClass):
         indices = indices.cpu()
         if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < self.count):
             raise ValueError(
-                f"indices: expected places from 0 to {self.count - 1}, as count is {self.count},"
+                f"indices: expected indices from 0 to {self.count - 1}, as count is {self.count},"
                 f" got {int(indices.min())} to {int(indices.max())}"
             )
         parts = self._parts[indices].to(logits.device, torch.int64)
@@ -170,7 +170,7 @@ class InceptionScore(MetricClass):
         """Compute mean and standard deviation of the score over the parts, in float64.
 
         Raises:
-            ValueError: `update` got more or fewer images than `count`, or some places twice and others never.
+            ValueError: `update` got more or fewer images than `count`, or an index twice and another never.
         """
         image_count = int(self.counts.sum())
         if image_count != self.count:
@@ -185,7 +185,7 @@ class InceptionScore(MetricClass):
         ):
             if count != expected_count:
                 raise ValueError(
-                    f"indices: expected each place once, {expected_count} images in part {part}, got"
+                    f"indices: expected each index once, {expected_count} images in part {part}, got"
                     f" {count:.0f}"
                 )
         scores = scores_of_sums(
@@ -224,11 +224,11 @@ def split_of_images(
     if protocol not in ("paper", "shuffled"):
         raise ValueError(f"protocol: expected paper or shuffled, got {protocol}")
     first = np.arange(splits + 1) * count // splits
-    part_of_place = np.repeat(np.arange(splits, dtype=np.int16), np.diff(first))
+    part_of_index = np.repeat(np.arange(splits, dtype=np.int16), np.diff(first))
     if protocol == "paper":
-        return part_of_place
-    parts = np.empty_like(part_of_place)
-    parts[np.random.RandomState(seed).permutation(count)] = part_of_place
+        return part_of_index
+    parts = np.empty_like(part_of_index)
+    parts[np.random.RandomState(seed).permutation(count)] = part_of_index
     return parts
 
 
@@ -287,9 +287,9 @@ def marginal_of(logits: Float[Tensor, "images classes"]) -> Float[Tensor, "class
     return total / len(logits)
 
 
-def probabilities_of_images(logits: Tensor, places: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Chunks of p(y|x), float64 [chunk, classes], each with the number of its first image among `places`."""
-    for number, chunk in enumerate(places.split(_CHUNK)):
+def probabilities_of_images(logits: Tensor, indices: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Chunks of p(y|x), float64 [chunk, classes], each with the number of its first image among `indices`."""
+    for number, chunk in enumerate(indices.split(_CHUNK)):
         yield number * _CHUNK, logits[chunk].double().softmax(dim=1)
 
 

@@ -133,9 +133,9 @@ class InceptionScoreMetric(Metric):
         split = self._split_of_images(len(images))
         parts, derivatives = [], self.intervals and not by_splits
         for number in range(self.splits):
-            places = torch.from_numpy(np.flatnonzero(split == number))
-            parts.append(_part(images.logits, places, second_order=derivatives))
-            steps.take(len(places))
+            indices = torch.from_numpy(np.flatnonzero(split == number))
+            parts.append(_part(images.logits, indices, second_order=derivatives))
+            steps.take(len(indices))
         return parts
 
 
@@ -149,11 +149,11 @@ class _Part(NamedTuple):
     """Variance of the terms of second order."""
 
 
-def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
-    count, classes = len(places), logits.shape[1]
+def _part(logits: Tensor, indices: Tensor, *, second_order: bool) -> _Part:
+    count, classes = len(indices), logits.shape[1]
     marginal = torch.zeros(classes, dtype=torch.float64)
     negative_entropies = torch.empty(count, dtype=torch.float64)
-    for first, probabilities in probabilities_of_images(logits, places):
+    for first, probabilities in probabilities_of_images(logits, indices):
         marginal += probabilities.sum(dim=0)
         negative_entropies[first : first + len(probabilities)] = negative_entropy(probabilities)
     marginal /= count
@@ -165,7 +165,7 @@ def _part(logits: Tensor, places: Tensor, *, second_order: bool) -> _Part:
     scale = marginal.clamp_min(1e-300).rsqrt()
     moments = torch.zeros(classes, classes, dtype=torch.float64)
     divergence, own = negative_entropies, 0.0
-    for first, probabilities in probabilities_of_images(logits, places):
+    for first, probabilities in probabilities_of_images(logits, indices):
         divergence[first : first + len(probabilities)] -= probabilities @ log_marginal
         scaled = (probabilities - marginal) * scale
         moments.addmm_(scaled.T, scaled)

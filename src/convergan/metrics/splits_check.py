@@ -73,17 +73,17 @@ def check_splits(
     moments = torch.zeros(logits.shape[1], logits.shape[1], dtype=torch.float64)
     statistic, scores = 0.0, []
     for part in range(splits):
-        places = torch.from_numpy(np.flatnonzero(parts == part))
+        indices = torch.from_numpy(np.flatnonzero(parts == part))
         total = torch.zeros_like(marginal)
         entropy = 0.0
-        for _, probabilities in probabilities_of_images(logits, places):
+        for _, probabilities in probabilities_of_images(logits, indices):
             scaled = (probabilities - marginal) * scale
             total += probabilities.sum(dim=0)
             moments.addmm_(scaled.T, scaled)
             entropy += float(negative_entropy(probabilities).sum())
-        mean = total / len(places)
-        statistic += len(places) * float(((mean - marginal) * scale).square().sum())
-        scores.append(float(scores_of_sums(mean, torch.tensor(entropy / len(places)))))
+        mean = total / len(indices)
+        statistic += len(indices) * float(((mean - marginal) * scale).square().sum())
+        scores.append(float(scores_of_sums(mean, torch.tensor(entropy / len(indices)))))
     moments /= count
     return SplitsCheck(
         float(np.mean(scores)),
