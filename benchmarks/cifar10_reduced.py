@@ -4,11 +4,12 @@
         [--images 2000] [--labels 400] [--width 16] [--threads 1] [--count 5000] [--classifier RUN]
         [--runs DIR]
 
-Each run is stopped by SIGTERM after half of the minutes and resumed. Its errors on test images, as many as are
-trained on, are compared with those of the supervised baseline. Its samples are scored by a classifier of
-CIFAR-10 (unless one is given, the network of `folder`, trained on all labels for five minutes) and compared
-with those of its generator after a single step. The full recipes are six times as wide and take weeks of such a machine: this
-shows that they work, not what they reach. Recipes that have been trained are not trained again.
+Each run is stopped by SIGTERM after half of the minutes and resumed. Its errors on test images, as many as
+are trained on, are compared with those of the supervised baseline. Its samples are scored by a classifier
+of CIFAR-10 (unless one is given, the network of `folder`, trained on all labels for five minutes) and
+compared with those of its generator after a single step. The full recipes are six times as wide and take
+weeks of such a machine: this shows that they work, not what they reach. Recipes that have been trained are
+not trained again.
 """
 
 import argparse
