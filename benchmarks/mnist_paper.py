@@ -63,9 +63,12 @@ def main() -> None:
     earlier: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
 
     def write() -> None:
-        rows = {row["setting"].rpartition(",")[0]: row for row in earlier}
-        for training in trainings:
-            rows[training.setting] = training.row()
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for measured in [*earlier, *(training.row() for training in trainings)]:
+            key = measured["setting"].rpartition(",")[0], measured["precision"]
+            # A longer row is not replaced by the beginning of another.
+            if key not in rows or len(measured["ours_by_epoch"]) >= len(rows[key]["ours_by_epoch"]):
+                rows[key] = measured
         write_rows("mnist-paper", list(rows.values()))
 
     for seed in arguments.seeds:

@@ -13,7 +13,7 @@ that of infinitely many images, which is known where features are normal. Every 
 intervals over 2 x 1.96 true standard deviations.
 
 Draws come in parts of 25: the first part of every setting, then the second, and so on up to `--parts`; 50,000
-images, and precision and recall of 5,000, take minutes a part, have fewer parts and come last. Each
+images, precision and recall of 5,000, and sorted images have fewer parts and come last. Each
 is written when it is done: a killed call loses a single part, and the next call continues. The JSON, and the
 table of docs/scores.md by `benchmarks/score_tables.py`, are of all parts that there are; with `--table`
 nothing is drawn.

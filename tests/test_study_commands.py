@@ -196,7 +196,7 @@ def test_a_port_in_use_is_one_line_before_anything_else(study, capsys):
 def test_a_dry_run_says_how_many_bots_left(study, capsys):
     random.seed(0)
     assert main(["study", "dry-run", study, "--participants", "30"]) == 0
-    (left,) = re.findall(r"30 SIMULATED participants, of whom (\d+) left", capsys.readouterr().out)
+    (left,) = re.findall(r"30 SIMULATED participants, (\d+) of whom left", capsys.readouterr().out)
     assert main(["study", "report", study, "--simulated", "--out", "report.html"]) == 0
     assert f": {30 - int(left)} participants, " in capsys.readouterr().out
 

@@ -83,8 +83,8 @@ OPENINGS = (
 IMPERATIVES = _words(
     """
     acquire adapt add adjust advance append ask call check compare compute draw fill find follow
-    forget gather give join keep kill let load make merge move open perform prepare print put read
-    register remove replace return run save send serve show start stop submit take train wait warn
+    forget gather give join keep kill let load make merge move open perform plot prepare print put read
+    refuse register remove replace return run save send serve show start stop submit take train wait warn
     wrap write yield
     """
 )

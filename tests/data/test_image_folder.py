@@ -101,10 +101,11 @@ def test_empty_and_absent_folders_are_named(folder, tmp_path):
     with pytest.raises(UserError, match=r"images: expected images .*, got a folder with none"):
         opened(folder)
     expected = r"data\.path: expected a folder of images, got"
-    with pytest.raises(UserError, match=rf"{expected} nothing there at .*absent$"):
+    with pytest.raises(UserError, match=rf"{expected} .*absent, where there is nothing$"):
         opened(tmp_path / "absent")
     with pytest.raises(
-        UserError, match=rf"{expected} a file at .*notes\.txt; name the folder with the classes$"
+        UserError,
+        match=rf"{expected} .*notes\.txt, which is a file; name the folder with the classes$",
     ):
         opened(folder / "notes.txt")
 

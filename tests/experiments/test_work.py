@@ -187,7 +187,7 @@ def test_an_ensemble_averages_its_members_and_is_a_run_as_any_other(
 
 
 def test_runs_with_a_baseline_are_members_as_well(tiny: Recipe, store: Store) -> None:
-    """Run that `--adopt` brings differ in settings that decide nothing."""
+    """Adopted runs differ in settings that decide nothing."""
     quick = replace(tiny, epochs=1, baseline=True)
     members = tuple(with_draw(quick, labels=20, draw=0, member=number) for number in range(2))
     folders = tuple(store.cell_folder(member) for member in members)

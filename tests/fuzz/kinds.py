@@ -37,7 +37,7 @@ from convergan.runs.results import Results
 from convergan.scoring.features import is_features, read_features, write_features
 from convergan.scoring.table import read_scores, scores_as_dict
 from convergan.statistics.intervals import Interval
-from convergan.training import run
+from convergan.training import run_models
 from convergan.training.checkpointing import Interrupted
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
@@ -235,7 +235,7 @@ def _train(folder: Path, stop: int | None = None) -> Any:
     torch.set_num_threads(1)
     options = RunOptions(resume=True, checkpoint_every_seconds=0)
     with (
-        patch.object(run, "stop_on_signals", stop_on_signals),
+        patch.object(run_models, "stop_on_signals", stop_on_signals),
         patch.object(Recorder, "steps_done", count),
     ):
         return train(_recipe(), folder / "run", data=_data(), options=options, console=_QUIET)

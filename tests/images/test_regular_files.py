@@ -71,7 +71,7 @@ def test_a_pipe_in_place_of_all_images_is_named(tmp_path, pipe, name):
     for opening in (find_images, open_image_stream):
         with pytest.raises(
             UserError,
-            match=rf"{name}: expected an image or a folder of images, got a named pipe, which is not a",
+            match=rf"{name}: expected an image(,| or) .*, got a named pipe, which is not a",
         ):
             opening(tmp_path / name)
 

@@ -283,7 +283,7 @@ def test_real_images_that_are_kept_count_once(build: Callable, images: Tensor) -
         (torch.arange(COUNT).float(), r"expected integers \[60\], got float32 \[60\]"),
         (torch.arange(COUNT - 1), r"expected integers \[60\], got int64 \[59\]"),
         (list(range(COUNT)), r"expected integers \[60\], got list"),
-        (torch.arange(COUNT) - 1, "expected places from 0 "),
+        (torch.arange(COUNT) - 1, "expected indices from 0 "),
     ],
     ids=["floats", "too few", "list", "negative"],
 )

@@ -143,7 +143,9 @@ def test_a_run_that_was_stopped_anywhere_comes_to_the_same(
     with_test, straight, _ = finished
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("convergan.training.run.stop_on_signals", stopping(StopAfter(questions)))
+        patch.setattr(
+            "convergan.training.run_models.stop_on_signals", stopping(StopAfter(questions))
+        )
         try:
             run(out, with_test=with_test, checkpoint_every_seconds=0)
         except Interrupted:
@@ -238,7 +240,7 @@ def test_a_resumed_run_tells_the_time_left_by_the_steps_that_were_measured(
     out, entries = tmp_path / "run", shown_by(monkeypatch)
     recipe = replace(SMALL, minutes=0.1)
     with monkeypatch.context() as patch:
-        patch.setattr("convergan.training.run.stop_on_signals", stopping(StopAfter(1)))
+        patch.setattr("convergan.training.run_models.stop_on_signals", stopping(StopAfter(1)))
         with pytest.raises(Interrupted):
             run(out, recipe, with_test=True)
     begun = list(entries)

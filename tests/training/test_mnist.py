@@ -13,7 +13,7 @@ from convergan.data.source import open_data_set
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import DataSettings
 from convergan.runs.metrics import read_metrics
-from convergan.training import run
+from convergan.training import run_models
 from convergan.training.checkpointing import Interrupted
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
@@ -47,7 +47,7 @@ def test_it_learns_and_resumes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Recorder, "steps_done", count)
-        patch.setattr(run, "stop_on_signals", stop_at_step_30)
+        patch.setattr(run_models, "stop_on_signals", stop_at_step_30)
         with pytest.raises(Interrupted):
             train(recipe, tmp_path / "run", data=data, console=quiet)
     train(recipe, tmp_path / "run", data=data, options=RunOptions(resume=True), console=quiet)

@@ -306,6 +306,19 @@ def test_the_time_left_follows_the_median_of_the_epochs(monkeypatch: pytest.Monk
     assert left.seconds == pytest.approx(100)
 
 
+def test_tests_do_not_make_planned_steps_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    left = TimeLeft([ProgressEntry(title="epoch", epochs=10, steps=100)], planned=True)
+    left.training_begins(0)
+    for epoch in range(4):
+        for step in range(10):
+            clock.now += 1
+            left.steps_done(10 * epoch + step + 1)
+        clock.now += 30
+        left.epoch_ended()
+    assert left.times_planned == pytest.approx(1) and left.seconds == pytest.approx(60)
+
+
 def test_members_that_are_trained_together_are_counted_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

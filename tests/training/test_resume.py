@@ -23,7 +23,7 @@ from convergan.recipes.settings import Recipe
 from convergan.recipes.terms import HistoricalAveragingSettings
 from convergan.runs.checkpoints import load_newest_checkpoint
 from convergan.runs.metrics import read_metrics
-from convergan.training import noise, run
+from convergan.training import noise, run_models
 from convergan.training.checkpointing import Interrupted
 from convergan.training.recorder import Recorder
 from convergan.training.run import RunOptions, train
@@ -94,7 +94,7 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> StopAfter:
         nonlocal done, limit
         done, limit = 0, steps
 
-    monkeypatch.setattr(run, "stop_on_signals", as_wanted)
+    monkeypatch.setattr(run_models, "stop_on_signals", as_wanted)
     monkeypatch.setattr(Recorder, "steps_done", count)
     return want
 

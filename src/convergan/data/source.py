@@ -85,7 +85,8 @@ def _find(settings: DataSettings) -> Source:
     if not path.is_dir():
         kind = kind_of(path)
         advice = "; name the folder with the classes" if kind == "a file" else ""
-        raise UserError(f"data.path: expected a folder of images, got {kind} at {path}{advice}")
+        problem = "where there is nothing" if kind == "nothing there" else f"which is {kind}"
+        raise UserError(f"data.path: expected a folder of images, got {path}, {problem}{advice}")
     _, configuration = hub_id(settings.source)
     if configuration is not None and (path / configuration).is_dir():
         path = path / configuration

@@ -261,7 +261,7 @@ def _time(
     for (name, _), cell in reversed(by_labels.items()):
         candidates.setdefault(name, []).append(cell)
     if candidates:
-        _say(console, f"timing a few steps of {', '.join(candidates)}")
+        _say(console, f"timing a few steps or images of {', '.join(candidates)}")
     count = max(len(candidates), min(at_once, len(unknown), _MOST_TIMED))
     waiting = [cells[0] for cells in islice(cycle(candidates.values()), count)]
     running: dict[str, Training | Scoring] = {}

@@ -229,8 +229,12 @@ class Supervisor:
             )
             for name, cell in self._running.items()
         ]
-        waiting = [self._left.seconds(cell, None) for cell in self._waiting]
-        durations = [cell.seconds_left for cell in running] + waiting
+        # Scores count as nothing until one has been timed: trainings take far longer.
+        durations = [
+            0.0 if isinstance(cell, Scoring) and seconds is None else seconds
+            for cell in (*self._running.values(), *self._waiting)
+            for seconds in [self._left.seconds(cell, standings.get(cell.name))]
+        ]
         left = None
         if all(seconds is not None for seconds in durations):
             workers = self._at_once or len(self._running) + max(0, self._workers.free())

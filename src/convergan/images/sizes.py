@@ -21,7 +21,7 @@ class Sizes:
         return self.smallest == self.largest
 
     def overlap(self, sizes: "Sizes") -> bool:
-        """Tests whether the images of two sets may have the same sizes.
+        """Test whether the images of two sets may have the same sizes.
 
         Images of one size need images of that size, and images of several sizes such with areas in the same
         range.

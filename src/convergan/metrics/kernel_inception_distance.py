@@ -121,7 +121,7 @@ class KernelInceptionDistance(DistanceClass, _TorchmetricsKID):  # type: ignore[
             return torch.full((count,), _NO_PLACE, device=self.device)
         require_indices(indices, count)
         if count and int(indices.min()) < 0:
-            raise UserError(f"indices: expected places from 0 on, got {int(indices.min())}")
+            raise UserError(f"indices: expected indices from 0 on, got {int(indices.min())}")
         return indices.to(self.device, torch.int64)
 
     def _in_order(self, kind: str) -> Tensor:
@@ -130,9 +130,15 @@ class KernelInceptionDistance(DistanceClass, _TorchmetricsKID):  # type: ignore[
         if not features:
             name = "real" if kind == "real" else "generated"
             raise ValueError(f"expected at least 2 {name} images, got 0")
+        images = torch.cat(features)
+        places = torch.cat([self._places(None, 0), *getattr(self, f"{kind}_places")])
+        # A loaded state may have features alone, which come first.
+        places = torch.cat([self._places(None, len(images) - len(places)), places])
+        indices = places[places != _NO_PLACE]
+        if len(indices.unique()) < len(indices):
+            raise ValueError("indices: expected each index once, got some twice")
         # Images without places stay in the order in which they came.
-        order = torch.cat(getattr(self, f"{kind}_places")).argsort(stable=True)
-        return torch.cat(features)[order.to(features[0].device)]
+        return images[places.argsort(stable=True).to(images.device)]
 
     def _sync_dist(
         self, dist_sync_fn: Callable[..., Any] = gather_all_tensors, process_group: Any = None

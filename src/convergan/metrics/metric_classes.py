@@ -22,7 +22,7 @@ class MetricClass(_TorchmetricsMetric):
     """
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Plots a result of `compute` or of a call, or a list of them; of a mean with its spread, the mean.
+        """Plot a result of `compute` or of a call, or a list of them; of a mean with its spread, the mean.
 
         Args:
             val: the result, or results; None: that of `compute`.
@@ -117,7 +117,7 @@ class FeaturesAlone(nn.Module):
 def refuse_options_without_effect(
     metric: type[_TorchmetricsMetric], options: Mapping[str, Any]
 ) -> None:
-    """Refuses options of a metric of torchmetrics that do not change what a class of ours computes.
+    """Refuse options of a metric of torchmetrics that do not change what a class of ours computes.
 
     Args:
         metric: the metric of torchmetrics.

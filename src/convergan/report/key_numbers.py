@@ -82,7 +82,7 @@ def labels_of_tests(inputs: ReportInputs) -> str:
     results = inputs.results
     if results is None or results.tested_labels == results.labels:
         return ""
-    at_least = "at least " if results.folds and (results.test_size or 0) % results.folds else ""
+    at_least = "at least " if results.has_uneven_folds else ""
     return (
         f"The models behind these numbers were trained with {at_least}{count(results.tested_labels)} of the"
         f" {count(results.labels)} labels, the saved one with all of them."

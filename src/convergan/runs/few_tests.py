@@ -34,9 +34,9 @@ def few_tests(size: int, *, held_out: bool, folds: int) -> FewTests | None:
         f"{count(size)} {images}{'s measure' if size > 1 else ' measures'} an error rate only to about "
         f"±{100 * (high - low) / 2:.0f} points"
     )
-    test_set = "labelled images in test/ make a test set"
+    test_set = "a test set of labelled images measures better"
     if folds:
         return FewTests(message=message, advice=f"more labels measure better; {test_set}")
     if held_out:
         return FewTests(message=message, advice=f"--data.folds 4 tests each label once; {test_set}")
-    return FewTests(message=message, advice="more images in the test set measure better")
+    return FewTests(message=message, advice="more test images measure better")

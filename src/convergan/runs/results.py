@@ -216,6 +216,11 @@ class Results:
             return self.labels - -(-self.test_size // self.folds)
         return self.labels - (self.test_size or 0) * self.tested_on_held_out
 
+    @property
+    def has_uneven_folds(self) -> bool:
+        """True if there are folds that differ in size."""
+        return bool(self.folds and (self.test_size or 0) % self.folds)
+
     def arm(self, name: str) -> ArmResult | None:
         """The result of the arm with this name; None if there is none."""
         return next((arm for arm in self.arms if arm.name == name), None)

@@ -44,7 +44,9 @@ class SavedFeatures:
     def first(self, count: int) -> "SavedFeatures":
         """The features of the first images alone; the checksum is that of these features."""
         images = Embedded(self.images.features[:count], self.images.logits[:count])
-        return replace(self, images=images, sha256=_sha256_of(images.features.numpy()))
+        # Of images of several sizes, it is not known which the first ones have.
+        sizes = self.sizes if self.sizes is not None and self.sizes.uniform else None
+        return replace(self, images=images, sha256=_sha256_of(images.features.numpy()), sizes=sizes)
 
 
 def write_features(

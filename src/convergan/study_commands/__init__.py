@@ -207,7 +207,7 @@ class DryRun(Checked):
             for number in range(self.participants):
                 left += not run_bot(database).finished
                 progress(number + 1, self.participants)
-        leavers = f", of whom {left} left half-way, as people do, and do not count" if left else ""
+        leavers = f", {left} of whom left half-way: the report is without them" if left else ""
         print(printable(f"{database}: {self.participants} SIMULATED participants{leavers}"))
 
 

@@ -30,8 +30,7 @@ _FEWEST_EPOCHS = 3
 """Number of epochs from which their median replaces the speed that was planned."""
 
 _SLOWER = 1.5
-"""Ratio of a step's duration to the planned one from which the run says that it takes longer than planned. A
-plan counts tests, at most a twentieth, apart from steps."""
+"""Ratio of a step's duration to the planned one from which the run says that it takes longer than planned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,8 @@ class TimeLeft:
         """Steps that this process has taken in the current epoch."""
         self._start: float | None = None
         """Time at which it began the current epoch."""
+        self._last_step: float = 0.0
+        """Time at which the last step ended."""
 
     def training_begins(self, number: int) -> None:
         """Start the clock of training `number`, counted from 0, when it begins or is resumed."""
@@ -87,26 +88,29 @@ class TimeLeft:
     def steps_done(self, done: int) -> None:
         """Set the number of steps done in the training, which is lower after a return to a checkpoint."""
         self._steps += max(done - self._done, 1) if self._done else 1
-        self._done = done
+        self._done, self._last_step = done, time.monotonic()
 
     def epoch_ended(self) -> None:
-        """Record the speed of an epoch that ends."""
-        if (pace := self._pace_of_epoch) is not None:
+        """Record the speed of an epoch that ends.
+
+        A plan counts tests apart from steps: they do not make its steps slower.
+        """
+        pace = self._pace_until(self._last_step if self._planned else time.monotonic())
+        if pace is not None:
             self._paces.append(pace)
         self._start, self._steps = time.monotonic(), 0
 
-    @property
-    def _pace_of_epoch(self) -> float | None:
-        """Seconds per unit of cost in the current epoch; None before its first step."""
+    def _pace_until(self, end: float) -> float | None:
+        """Seconds per unit of cost in the current epoch until `end`; None before its first step."""
         cost = self._steps * self._trainings[self._number].step_cost
-        return (time.monotonic() - self._start) / cost if cost and self._start is not None else None
+        return (end - self._start) / cost if cost and self._start is not None else None
 
     @property
     def _pace(self) -> float | None:
         """Seconds per unit of cost; None if nothing has been measured."""
         if self._paces and not (self._planned and len(self._paces) < _FEWEST_EPOCHS):
             return median(self._paces)
-        return 1.0 if self._planned else self._pace_of_epoch
+        return 1.0 if self._planned else self._pace_until(time.monotonic())
 
     @property
     def times_planned(self) -> float | None:

@@ -46,6 +46,7 @@ def begin(
     options: RunOptions,
     costs: Mapping[str, float],
 ) -> None:
+    """Begin or continue a run in its folder; write its manifest unless it is finished."""
     folder.begin(preparation.recipe, resume=options.resume)
     if not folder.results.exists():
         write_manifest(folder, preparation, device, costs)

@@ -106,7 +106,7 @@ def _handled(
 ) -> Iterator[dict[int, Any]]:
     """Install a handler of signals for the block, if on the main thread; yield the previous handlers.
 
-    A signal that comes again within `SAME_REQUEST_SECONDS` is not handled.
+    A signal that comes again in the block within `SAME_REQUEST_SECONDS` is not handled.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -118,6 +118,8 @@ def _handled(
     if threading.current_thread() is threading.main_thread():
         # A handler that was not installed from Python is None here, and cannot be restored.
         previous = {n: signal.signal(n, handle) or signal.SIG_DFL for n in numbers}
+        for number in numbers:
+            _arrivals.pop(number, None)
     try:
         yield previous
     finally:

@@ -183,7 +183,8 @@ def _labels(results: Results) -> str:
     tested = results.tested_labels
     if tested == results.labels:
         return f"With {results.labels:,} labels"
-    return f"With {tested:,} of {results.labels:,} labels"
+    at_least = "at least " if results.has_uneven_folds else ""
+    return f"With {at_least}{tested:,} of {results.labels:,} labels"
 
 
 def _test_images(results: Results) -> str:

@@ -166,7 +166,7 @@ def test_one_address_starts_only_so_many_sessions_by_links_that_many_have(
 
 
 @pytest.mark.parametrize(
-    ("places", "workers", "at_once"), [(40, 1, 10), (40, 2, 5), (4000, 2, 30), (3, 2, 2), (3, 9, 1)]
+    ("places", "workers", "at_once"), [(40, 1, 10), (40, 2, 5), (4000, 2, 30), (3, 2, 2), (3, 9, 2)]
 )
 def test_the_sessions_of_one_address_are_divided_among_the_processes(
     make_study, places, workers, at_once

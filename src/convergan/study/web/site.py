@@ -20,7 +20,7 @@ from convergan.study.web.limits import Limit
 
 # New sessions from one address, by links that many people have: at once, as a share of all places and within
 # bounds, then per second. One visitor must not fill a study in a moment.
-_SHARE_AT_ONCE, _FEWEST_AT_ONCE, _MOST_AT_ONCE = 0.25, 4, 60
+_SHARE_AT_ONCE, _FEWEST_AT_ONCE, _MOST_AT_ONCE, _FEWEST_IN_PROCESS = 0.25, 4, 60, 2
 _SESSIONS_A_SECOND = 1 / 60
 
 _TEMPLATES = templates("convergan.study.web")
@@ -85,9 +85,9 @@ def open_site(database: Database, keys: Keys, root: str = "", workers: int = 1) 
 
 
 def _sessions_limit(places: int, workers: int) -> Limit:
-    """Divide the limit on new sessions from one address among the processes."""
+    """Divide the sessions at once from one address among the processes; each then lets in one a minute."""
     at_once = min(_MOST_AT_ONCE, max(_FEWEST_AT_ONCE, int(_SHARE_AT_ONCE * places)))
-    return Limit(max(1, at_once // workers), _SESSIONS_A_SECOND / workers)
+    return Limit(max(_FEWEST_IN_PROCESS, at_once // workers), _SESSIONS_A_SECOND)
 
 
 # Asynchronous: FastAPI would wait for one of the few threads to call plain functions.
