@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convergan.errors import UserError
+from convergan.experiments.cells import with_needs
 from convergan.experiments.figure import write_error_bars
 from convergan.experiments.grid import grids_of
 from convergan.experiments.outputs import markdown_of, provenance_of
@@ -22,6 +23,7 @@ from convergan.files import make_folder, write_text
 from convergan.json_files import read_json, write_json
 from convergan.page.figure_file import write_figure
 from convergan.recipes.files import recipe_from_dict
+from convergan.recipes.members import split_seed
 from convergan.recipes.presets import PRESETS
 from convergan.recipes.settings import Recipe
 from convergan.report.expected import ExpectedCurve, curve_key
@@ -93,12 +95,8 @@ def plan_of_kept(table: Table, results: Path) -> Plan | None:
         (entry.row, entry.column, entry.models): entry for plan in plans for entry in plan.entries
     }
     store = Store(results / "none", results)
-    done = {
-        cell.name
-        for entry in entries.values()
-        for cell in entry.cells
-        if store.outcome(cell) is not None
-    }
+    cells = with_needs([cell for entry in entries.values() for cell in entry.cells])
+    done = {cell.name for cell in cells if store.outcome(cell) is not None}
     for path in paths:
         if path.parent.name not in done:
             expected = "what a cell of the table by a preset as it is now came to"
@@ -165,6 +163,8 @@ def curves() -> list[ExpectedCurve]:
         if not content.get("errors_by_epoch") or None in content["errors_by_epoch"]:
             continue
         recipe = recipe_from_dict(_with_places(content["settings"]), str(path))
+        if split_seed(recipe) != recipe.seed:
+            continue  # a further member of an ensemble, with the labels of another run
         runs = groups.setdefault(curve_key(recipe), [])
         if content["sha256"] not in [former["sha256"] for _, former in runs]:
             runs.append((recipe, content))

@@ -1,12 +1,13 @@
 """The tables of docs/results.md and of the notes say what the committed JSON says."""
 
+import json
 import re
 from math import sqrt
 from statistics import mean, stdev
 
 from scipy import stats
 
-from documented import ROOT, Row, results, table
+from documented import RESULTS, ROOT, Row, results, table
 
 
 def figures(text: str) -> list[str]:
@@ -126,6 +127,27 @@ def test_mnist_paper() -> None:
     sentence = f"after epoch 4 is {difference:.0f} errors, with a standard error of {error:.0f}"
     assert sentence.replace("-", "−") in text_of("results.md")
     assert abs(difference) < 2 * error
+
+
+def test_the_ensemble_of_mnist_fast() -> None:
+    cells = [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (RESULTS / "table1").glob("mnist-fast-20-*/results.json")
+    ]
+    (ensemble,) = [cell for cell in cells if "members" in cell]
+    members = sorted(
+        cell["test_errors"]
+        for cell in cells
+        if "members" not in cell
+        and cell["settings"]["data"]["split_seed"] in (0, None)
+        and cell["seed"] in (range(10) if cell["settings"]["data"]["split_seed"] == 0 else (0,))
+    )
+    assert len(members) == 10
+    sentence = (
+        f"made {ensemble['test_errors']} errors of 10,000, its members {members[0]} to {members[-1]},"
+        f" {mean(members):.0f} on average"
+    )
+    assert sentence in text_of("results.md")
 
 
 def test_cifar10_reduced() -> None:
