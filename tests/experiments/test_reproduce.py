@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -245,6 +245,17 @@ def test_a_dry_run_computes_nothing(
     assert not (tmp_path / "out" / "cells").exists()
 
 
+@pytest.fixture
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """The default handlers of signals; in the background, or under nohup, a process ignores some."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    former_handlers = {number: signal.signal(number, handlers[number]) for number in handlers}
+    yield
+    for number, handler in former_handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_as_in_a_terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_the_workers_and_says_how_to_go_on(
     words: list[str], workers: Timed, capsys: pytest.CaptureFixture[str], number: int

@@ -13,7 +13,7 @@ def test_the_warning_has_the_width_of_the_interval_and_what_to_do() -> None:
     assert warning.message.endswith(f"±{50 * (interval.high - interval.low):.0f} points")
     assert warning.message.startswith("8 held-out labels measure an error rate only to about")
     assert warning.advice == (
-        "--data.folds 4 tests each label once; a test set of labelled images measures better"
+        "--data.folds 4 tests each label once; a labelled test set measures better"
     )
 
 

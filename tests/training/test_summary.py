@@ -172,6 +172,6 @@ def test_few_test_images_are_warned_of_before_training() -> None:
     *_, warning, advice = summary_lines(prepare(in_folds, data_of(labelled), processes=1))
     assert warning.startswith("warning: 40 held-out labels") and "--data.folds" not in advice
     *_, warning, advice = summary_lines(prepare(recipe, data_of(labelled, test=9), processes=1))
-    assert warning.startswith("warning: 9 test images") and "test set" in advice
+    assert warning.startswith("warning: 9 test images") and "more test images" in advice
     for data in (data_of(labelled, test=60), data_of({"cat": 200, "dog": 200})):
         assert "warning" not in " ".join(summary_lines(prepare(recipe, data, processes=1)))

@@ -34,7 +34,7 @@ def few_tests(size: int, *, held_out: bool, folds: int) -> FewTests | None:
         f"{count(size)} {images}{'s measure' if size > 1 else ' measures'} an error rate only to about "
         f"±{100 * (high - low) / 2:.0f} points"
     )
-    test_set = "a test set of labelled images measures better"
+    test_set = "a labelled test set measures better"
     if folds:
         return FewTests(message=message, advice=f"more labels measure better; {test_set}")
     if held_out:
