@@ -9,7 +9,13 @@ from rich.console import Console
 
 from convergan.runs.epochs import EpochLine, HealthWarning
 from convergan.runs.results import ArmResult, RateInterval
-from convergan.training.progress import ProgressEntry, RunProgress, TimeLeft, print_verdict
+from convergan.training.progress import (
+    ProgressEntry,
+    RunProgress,
+    TimeLeft,
+    TrainingProgress,
+    print_verdict,
+)
 from support import results_of
 
 LINE = EpochLine(
@@ -141,18 +147,22 @@ def test_long_epochs_have_a_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[0] == "this training of 1,200 epochs will take about 69 days in all"
 
 
+def train_ninth_epoch(progress: TrainingProgress, clock: Clock, *, seconds: float) -> None:
+    """The first epoch after a resume: ten steps of a hundred."""
+    progress.begins_after(8)
+    for done in range(81, 91):
+        clock.now += seconds
+        progress.steps_done(done, 100)
+    progress.epoch_ended(replace(LINE, epoch=9))
+
+
 def test_after_a_resume_only_what_is_left_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), force_terminal=False, width=80)
     run = run_of(console, 10, [100] * 3)
     # The first fold is finished already; the second is so but for its last two epochs.
     run.training(0).begins_after(10)
-    second = run.training(1)
-    second.begins_after(8)
-    for done in range(81, 91):
-        clock.now += 6
-        second.steps_done(done, 100)
-    second.epoch_ended(replace(LINE, epoch=9))
+    train_ninth_epoch(run.training(1), clock, seconds=6)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     # 10 steps of this fold and 100 of the result, 6 s each.
     assert lines[0] == "the rest of 2 trainings will take about 11 min"
@@ -284,11 +294,7 @@ def test_a_resumed_run_tells_the_rest_of_its_plan(monkeypatch: pytest.MonkeyPatc
     clock = Clock(monkeypatch)
     console = Console(file=io.StringIO(), width=80)
     progress = planned_run(console, plan_printed=False).training(0)
-    progress.begins_after(8)
-    for done in range(81, 91):
-        clock.now += 5
-        progress.steps_done(done, 100)
-    progress.epoch_ended(replace(LINE, epoch=9))
+    train_ninth_epoch(progress, clock, seconds=5)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     # Ten steps of a second, and 100 of half a second.
     assert lines[0] == "the rest of 2 trainings will take about 1 min"

@@ -221,19 +221,20 @@ class Supervisor:
             standings[name] = current = standing(self._store, cell)
             if isinstance(cell, Training) and current is not None:
                 self._left.observe(cell, current)
+        cells = [*self._running.values(), *self._waiting]
+        seconds_left = {
+            cell.name: self._left.seconds(cell, standings.get(cell.name)) for cell in cells
+        }
         running = [
-            Running(
-                title=cell.title,
-                standing=standings[name],
-                seconds_left=self._left.seconds(cell, standings[name]),
-            )
+            Running(title=cell.title, standing=standings[name], seconds_left=seconds_left[name])
             for name, cell in self._running.items()
         ]
         # Scores count as nothing until one has been timed: trainings take far longer.
         durations = [
-            0.0 if isinstance(cell, Scoring) and seconds is None else seconds
-            for cell in (*self._running.values(), *self._waiting)
-            for seconds in [self._left.seconds(cell, standings.get(cell.name))]
+            0.0
+            if isinstance(cell, Scoring) and seconds_left[cell.name] is None
+            else seconds_left[cell.name]
+            for cell in cells
         ]
         left = None
         if all(seconds is not None for seconds in durations):

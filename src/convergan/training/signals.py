@@ -49,7 +49,6 @@ _arrivals: dict[int, float] = {}
 def terminated_by_signals() -> Iterator[None]:
     """Raise `Terminated` at SIGTERM and SIGHUP in the block, so that it can remove unfinished files."""
     _raised.clear()
-    _arrivals.clear()
 
     def end(number: int, _: FrameType | None) -> None:
         _raised.append(number)
